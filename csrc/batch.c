@@ -1,0 +1,181 @@
+/* batch.c: seals and opens many messages (floor 4); spec, "The checks of a receiver", in that order. */
+#include "batch.h"
+
+#include "impl.h"
+
+/* -- seal ---------------------------------------------------------------------------------------------------------- */
+
+zs_status zs_seal_measure(zs_seal_item *item, size_t max_message) {
+    size_t body = 0;
+    if (item->header.len > ZS_MAX_HEADER_PARTS_BYTES) return ZS_TOO_LARGE;
+    for (size_t i = 0; i < item->body_count; i++) {
+        const zs_span *span = &item->body[i];
+        if (span->len > ZS_MAX_PART_BYTES) return ZS_TOO_LARGE;
+        body += span->len + (span->leaf ? (size_t)ZS_PART_HEAD_BYTES : 0);
+        if (body > max_message) return ZS_TOO_LARGE;
+    }
+    item->size = ZS_HEADER_BYTES + item->header.len + body + ZS_TAG_BYTES;
+    if (item->size < ZS_MIN_SEALED_BYTES) return ZS_MALFORMED;
+    return item->size > max_message ? ZS_TOO_LARGE : ZS_OK;
+}
+
+static uint8_t *write_spans(uint8_t *out, const zs_span *spans, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (spans[i].leaf) {
+            zs_store32(out, (uint32_t)spans[i].len << 2 | ZS_PART_LEAF);
+            out += ZS_PART_HEAD_BYTES;
+        }
+        if (spans[i].len != 0) memcpy(out, spans[i].data, spans[i].len);
+        out += spans[i].len;
+    }
+    return out;
+}
+
+void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
+                     zs_aead_job *jobs) {
+    for (size_t i = 0; i < count; i++) {
+        const zs_seal_item *item = &items[i];
+        zs_header header = {.suite = sender->suite, .kind = item->kind, .flags = item->flags,
+                            .header_parts = (uint16_t)item->header.len, .spi = sender->spi,
+                            .sequence = first_sequence + i};
+        uint8_t *body = item->out + ZS_HEADER_BYTES + item->header.len;
+        zs_wire_write(item->out, &header, sender->session);
+        if (item->header.len != 0) memcpy(item->out + ZS_HEADER_BYTES, item->header.data, item->header.len);
+        uint8_t *tag = write_spans(body, item->body, item->body_count);
+        uint8_t *clear_until = (item->flags & ZS_FLAG_CLEAR_BODY) ? tag : body;
+        jobs[i] = (zs_aead_job){.key = sender->subkey, .sequence = header.sequence, .ad = item->out,
+                                .ad_len = (size_t)(clear_until - item->out), .in = clear_until, .out = clear_until,
+                                .len = (size_t)(tag - clear_until), .tag = tag, .status = ZS_OK};
+    }
+}
+
+/* -- open ---------------------------------------------------------------------------------------------------------- */
+
+static void check_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
+    zs_header *header = &item->header;
+    item->association = NULL;
+    item->session = NULL;
+    item->body = NULL;
+    if (item->status != ZS_OK) return;
+    item->status = zs_wire_read(header, item->frame, item->len, receiver->max_message);
+    if (item->status != ZS_OK) return;
+    zs_association *association = zs_table_association(&receiver->table, header->spi);
+    if (association == NULL) {
+        item->status = ZS_UNKNOWN_SPI;
+    } else if (association->suite != header->suite) {
+        item->status = ZS_BAD_SUITE;
+    } else if ((receiver->kinds >> header->kind & 1) == 0) {
+        item->status = ZS_NOT_PERMITTED;
+    } else if ((header->flags & ZS_FLAG_CLEAR_BODY) != 0 && !association->allow_clear) {
+        item->status = ZS_NOT_PERMITTED;
+    } else {
+        item->association = association;
+        item->session = zs_table_session(&receiver->table, header->spi, item->frame + ZS_SESSION_OFFSET);
+        item->changes = receiver->table.changes;
+        item->status = zs_table_check(&receiver->table, association, item->session, header, now);
+    }
+}
+
+void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now) {
+    for (size_t i = 0; i < count; i++) {
+        zs_open_item *item = &items[i];
+        check_one(receiver, item, now);
+        if (item->status != ZS_OK) continue;
+        size_t before = (size_t)ZS_HEADER_BYTES + item->header.header_parts;
+        item->body = item->out != NULL ? item->out : item->frame + before;
+        item->body_len = item->len - before - ZS_TAG_BYTES;
+        if (item->session == NULL) {
+            zs_subkey(&receiver->libs->sodium, item->subkey, item->association->suite, item->association->key,
+                      item->frame + ZS_NONCE_OFFSET);
+        }
+    }
+}
+
+static zs_aead_job job_of(zs_open_item *item) {
+    uint8_t *tag = item->frame + item->len - ZS_TAG_BYTES;
+    uint8_t *body = tag - item->body_len;
+    bool clear = (item->header.flags & ZS_FLAG_CLEAR_BODY) != 0;
+    uint8_t *clear_until = clear ? tag : body;
+    return (zs_aead_job){.key = item->session != NULL ? item->session->subkey : item->subkey,
+                         .sequence = item->header.sequence, .ad = item->frame,
+                         .ad_len = (size_t)(clear_until - item->frame), .in = clear_until,
+                         .out = clear ? clear_until : item->body, .len = (size_t)(tag - clear_until), .tag = tag,
+                         .status = ZS_OK};
+}
+
+/* Jobs of one suite at a time, in the order in which they stand. */
+static void open_suite(const zs_receiver *receiver, uint8_t suite, zs_open_item *items, size_t count) {
+    zs_aead_job jobs[ZS_BATCH];
+    zs_open_item *owners[ZS_BATCH];
+    size_t waiting = 0;
+    for (size_t i = 0; i <= count; i++) {
+        if (waiting == ZS_BATCH || (i == count && waiting > 0)) {
+            zs_aead_open_many(receiver->libs, suite, jobs, waiting);
+            for (size_t j = 0; j < waiting; j++) owners[j]->status = jobs[j].status;
+            waiting = 0;
+        }
+        if (i < count && items[i].status == ZS_OK && items[i].header.suite == suite) {
+            owners[waiting] = &items[i];
+            jobs[waiting++] = job_of(&items[i]);
+        }
+    }
+}
+
+void zs_open_aead(const zs_receiver *receiver, zs_open_item *items, size_t count) {
+    bool present[ZS_SUITE_AES256GCM + 1] = {false};
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].status == ZS_OK && items[i].header.suite <= ZS_SUITE_AES256GCM) {
+            present[items[i].header.suite] = true;
+        }
+    }
+    for (uint8_t suite = ZS_SUITE_XCHACHA20POLY1305; suite <= ZS_SUITE_AES256GCM; suite++) {
+        if (present[suite]) open_suite(receiver, suite, items, count);
+    }
+}
+
+static zs_status scan(const zs_receiver *receiver, zs_open_item *item) {
+    zs_parts_place place = item->header.kind == ZS_KIND_BUNDLE ? ZS_IN_BUNDLE : ZS_IN_BODY;
+    zs_parts_found *found = &item->found;
+    memset(found, 0, sizeof *found);
+    zs_status status = zs_parts_scan(found, item->frame + ZS_HEADER_BYTES, item->header.header_parts, ZS_IN_HEADER,
+                                     &receiver->limits);
+    if (status != ZS_OK) return status;
+    found->leaves = 0;
+    status = zs_parts_scan(found, item->body, item->body_len, place, &receiver->limits);
+    if (status != ZS_OK) return status;
+    bool bound = found->topic.data != NULL, shown = item->topic.data != NULL;
+    if (bound != shown) return ZS_TOPIC_MISMATCH;
+    if (bound && (found->topic.len != item->topic.len ||
+                  memcmp(found->topic.data, item->topic.data, item->topic.len) != 0)) {
+        return ZS_TOPIC_MISMATCH;
+    }
+    /* Attestations have their own section; until one is verified, the flag's promise is not kept. */
+    return (item->header.flags & ZS_FLAG_ORIGIN_ATTESTED) != 0 ? ZS_UNATTESTED : ZS_OK;
+}
+
+static zs_status commit_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
+    zs_table *table = &receiver->table;
+    const uint8_t *id = item->frame + ZS_SESSION_OFFSET;
+    if (item->changes != table->changes) item->session = zs_table_session(table, item->header.spi, id);
+    zs_status status = zs_table_check(table, item->association, item->session, &item->header, now);
+    if (status != ZS_OK) return status;
+    if (item->status != ZS_OK) return item->status;
+    if (!zs_table_commit(table, item->association, item->session, &item->header, id, item->subkey)) return ZS_TOO_LARGE;
+    if (item->out != NULL && (item->header.flags & ZS_FLAG_CLEAR_BODY) != 0) {
+        memcpy(item->body, item->frame + item->len - ZS_TAG_BYTES - item->body_len, item->body_len);
+    }
+    return scan(receiver, item);
+}
+
+void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now) {
+    for (size_t i = 0; i < count; i++) {
+        zs_open_item *item = &items[i];
+        if (item->body != NULL) {
+            item->status = commit_one(receiver, item, now);
+            if (item->status != ZS_OK) zs_wipe(item->body, item->body_len);
+        }
+        if (item->status == ZS_OK) receiver->opened++;
+        else receiver->refused[item->status]++;
+        zs_wipe(item->subkey, sizeof item->subkey);
+    }
+}

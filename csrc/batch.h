@@ -1,0 +1,70 @@
+/* batch.h: many messages at a time (floor 4): sealing, and a receiver's checks in the order of the specification.
+ *
+ * Each direction has steps, so that a caller can put a suite of its own between them:
+ *   zs_seal_prepare -> zs_aead_seal_many        zs_open_check -> zs_open_aead -> zs_open_commit
+ */
+#ifndef ZS_BATCH_H
+#define ZS_BATCH_H
+
+#include "aead.h"
+#include "parts.h"
+#include "session.h"
+
+enum { ZS_BATCH = 64 };
+
+/* One message to seal. `size` is filled by zs_seal_measure; `out` then has room for that many bytes. */
+typedef struct zs_seal_item {
+    uint8_t kind;
+    uint8_t flags;
+    zs_span header; /* header parts, encoded */
+    const zs_span *body;
+    size_t body_count;
+    size_t size;
+    uint8_t *out;
+} zs_seal_item;
+
+/* ZS_MALFORMED: no part at all. ZS_TOO_LARGE: a leaf of 2^30 bytes or more, header parts above 65,535 bytes, or a
+ * sealed part above `max_message`. */
+zs_status zs_seal_measure(zs_seal_item *item, size_t max_message);
+
+/* Write headers and plaintext to each `out`, and the jobs that seal them there, in place. At most ZS_BATCH items. */
+void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
+                     zs_aead_job *jobs);
+
+typedef struct zs_receiver {
+    const zs_libs *libs;
+    zs_table table;
+    size_t max_message;
+    uint32_t kinds; /* a bit for each kind that is accepted */
+    zs_parts_limits limits;
+    uint64_t opened;
+    uint64_t refused[ZS_STATUS_COUNT];
+} zs_receiver;
+
+/* One sealed part to open. With `out` NULL the body is opened in place, in `frame`; else in `out`, `len` bytes. */
+typedef struct zs_open_item {
+    uint8_t *frame;
+    size_t len;
+    uint8_t *out;
+    zs_span topic; /* the topic frame; data is NULL where there is none */
+    zs_status status;
+    zs_header header;
+    uint8_t *body;
+    size_t body_len;
+    zs_parts_found found;
+    zs_association *association;
+    zs_session *session;
+    uint64_t changes;
+    uint8_t subkey[ZS_KEY_BYTES];
+} zs_open_item;
+
+/* Items whose status is not ZS_OK on entry are left out, and counted as refused in the end. `now`: unix seconds. */
+void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now);
+
+/* Open what the checks let through and what libsodium or a kernel can; other suites are the caller's. */
+void zs_open_aead(const zs_receiver *receiver, zs_open_item *items, size_t count);
+
+/* In order: check again (the batch itself may have moved the windows), commit, scan the parts, count. */
+void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now);
+
+#endif

@@ -1,0 +1,171 @@
+/* channel.c: moves batches between a socket and an array of zmq_msg_t (floor 5). */
+#include "channel.h"
+
+#include "impl.h"
+
+#include <errno.h>
+
+static const uint8_t ATTESTATION_MAGIC[3] = {0x00, 0x5A, 0x41};
+
+void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout) {
+    channel->zmq = zmq;
+    channel->socket = NULL;
+    channel->layout = layout;
+    channel->frame_count = 0;
+    channel->message_count = 0;
+}
+
+void zs_channel_release(zs_channel *channel) {
+    for (size_t i = 0; i < channel->frame_count; i++) channel->zmq->msg_close(&channel->frames[i]);
+    channel->frame_count = 0;
+    channel->message_count = 0;
+}
+
+static zs_span frame_span(zs_channel *channel, size_t i) {
+    zs_msg *frame = &channel->frames[i];
+    return (zs_span){channel->zmq->msg_data(frame), channel->zmq->msg_size(frame), false};
+}
+
+static bool is_sealed(zs_channel *channel, size_t i) {
+    zs_span span = frame_span(channel, i);
+    return zs_wire_is_sealed(span.data, span.len);
+}
+
+static bool is_attestation(zs_channel *channel, size_t i) {
+    zs_span span = frame_span(channel, i);
+    return span.len >= sizeof ATTESTATION_MAGIC &&
+           memcmp(span.data, ATTESTATION_MAGIC, sizeof ATTESTATION_MAGIC) == 0;
+}
+
+/* Find the sealed part; never look further than the envelope can reach. */
+static zs_status place(zs_channel *channel, zs_received *message) {
+    size_t reach = 0, end = message->first + message->count;
+    if (channel->layout == ZS_LAYOUT_TOPIC) reach = 1;
+    if (channel->layout == ZS_LAYOUT_ENVELOPE) reach = ZS_MAX_ENVELOPE_FRAMES;
+    for (message->sealed = message->first; message->sealed < end; message->sealed++) {
+        if (is_sealed(channel, message->sealed)) break;
+        if (message->sealed - message->first == reach) return ZS_MALFORMED;
+    }
+    if (message->sealed == end) return ZS_MALFORMED;
+    if (end - message->sealed - 1 > ZS_MAX_ATTESTATION_FRAMES) return ZS_MALFORMED;
+    for (size_t i = message->sealed + 1; i < end; i++) {
+        if (!is_attestation(channel, i)) return ZS_MALFORMED;
+    }
+    return ZS_OK;
+}
+
+static int receive_frame(zs_channel *channel, zs_msg *frame, int flags) {
+    channel->zmq->msg_init(frame);
+    while (channel->zmq->msg_recv(frame, channel->socket, flags) < 0) {
+        int error = channel->zmq->last_errno();
+        if (error == EINTR && (flags & ZS_ZMQ_DONTWAIT) != 0) continue;
+        channel->zmq->msg_close(frame);
+        return error;
+    }
+    return 0;
+}
+
+/* All frames of one message; those beyond the limit are dropped and the message is malformed. */
+static int receive_message(zs_channel *channel, int flags, size_t *bytes) {
+    zs_received message = {.first = channel->frame_count, .status = ZS_OK};
+    bool more = true;
+    while (more) {
+        zs_msg extra, *frame = &extra;
+        if (message.count < ZS_MAX_FRAMES) frame = &channel->frames[channel->frame_count];
+        int error = receive_frame(channel, frame, flags);
+        if (error == EINTR && message.count > 0) continue;
+        if (error != 0) return error;
+        more = channel->zmq->msg_more(frame) != 0;
+        *bytes += channel->zmq->msg_size(frame);
+        if (frame == &extra) {
+            channel->zmq->msg_close(frame);
+            message.status = ZS_MALFORMED;
+        } else {
+            channel->frame_count++;
+            message.count++;
+        }
+    }
+    if (message.status == ZS_OK) message.status = place(channel, &message);
+    channel->messages[channel->message_count++] = message;
+    return 0;
+}
+
+int zs_channel_receive(zs_channel *channel, size_t max, int flags) {
+    size_t bytes = 0;
+    while (channel->message_count < max && channel->message_count < ZS_BATCH && bytes < ZS_CHANNEL_BYTES &&
+           channel->frame_count + ZS_MAX_FRAMES <= ZS_CHANNEL_FRAMES) {
+        int error = receive_message(channel, flags, &bytes);
+        if (error != 0) return channel->message_count > 0 ? 0 : error;
+        flags |= ZS_ZMQ_DONTWAIT;
+    }
+    return 0;
+}
+
+int zs_channel_open_item(zs_channel *channel, size_t i, zs_open_item *item) {
+    const zs_received *message = &channel->messages[i];
+    memset(item, 0, sizeof *item);
+    item->status = message->status;
+    if (item->status != ZS_OK) return 0;
+    zs_msg *sealed = &channel->frames[message->sealed];
+    if (channel->zmq->msg_get(sealed, ZS_ZMQ_SHARED) != 0) {
+        zs_msg own;
+        if (channel->zmq->msg_init_size(&own, channel->zmq->msg_size(sealed)) != 0) return channel->zmq->last_errno();
+        memcpy(channel->zmq->msg_data(&own), channel->zmq->msg_data(sealed), channel->zmq->msg_size(sealed));
+        channel->zmq->msg_move(sealed, &own);
+        channel->zmq->msg_close(&own);
+    }
+    item->frame = channel->zmq->msg_data(sealed);
+    item->len = channel->zmq->msg_size(sealed);
+    if (channel->layout == ZS_LAYOUT_TOPIC && message->sealed > message->first) {
+        item->topic = frame_span(channel, message->first);
+    }
+    return 0;
+}
+
+int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        zs_msg *frame = &channel->frames[channel->frame_count];
+        if (channel->zmq->msg_init_size(frame, items[i].size) != 0) {
+            int error = channel->zmq->last_errno();
+            zs_channel_release(channel);
+            return error;
+        }
+        channel->frame_count++;
+        items[i].out = channel->zmq->msg_data(frame);
+    }
+    return 0;
+}
+
+static int send_frame(zs_channel *channel, zs_msg *frame, int flags, bool may_be_interrupted) {
+    while (channel->zmq->msg_send(frame, channel->socket, flags) < 0) {
+        int error = channel->zmq->last_errno();
+        if (error != EINTR || may_be_interrupted) return error;
+    }
+    return 0;
+}
+
+static int send_front(zs_channel *channel, const zs_span *front, size_t count, int flags) {
+    for (size_t i = 0; i < count; i++) {
+        zs_msg frame;
+        if (channel->zmq->msg_init_size(&frame, front[i].len) != 0) return channel->zmq->last_errno();
+        if (front[i].len != 0) memcpy(channel->zmq->msg_data(&frame), front[i].data, front[i].len);
+        int error = send_frame(channel, &frame, flags | ZS_ZMQ_SNDMORE, i == 0);
+        if (error != 0) {
+            channel->zmq->msg_close(&frame);
+            return error;
+        }
+    }
+    return 0;
+}
+
+int zs_channel_send(zs_channel *channel, const zs_span *const *fronts, const size_t *front_counts, size_t *sent,
+                    int flags) {
+    while (*sent < channel->frame_count) {
+        size_t i = *sent, front_count = front_counts[i];
+        int error = send_front(channel, fronts[i], front_count, flags);
+        if (error == 0) error = send_frame(channel, &channel->frames[i], flags, front_count == 0);
+        if (error != 0) return error;
+        (*sent)++;
+    }
+    return 0;
+}

@@ -1,0 +1,58 @@
+/* channel.h: whole ZeroMQ messages in and out of a socket, many at a time, without the GIL (floor 5). */
+#ifndef ZS_CHANNEL_H
+#define ZS_CHANNEL_H
+
+#include "batch.h"
+
+enum {
+    /* envelope, sealed part, attestations */
+    ZS_MAX_FRAMES = ZS_MAX_ENVELOPE_FRAMES + 1 + ZS_MAX_ATTESTATION_FRAMES,
+    /* room for a batch with a frame or two in front of each sealed part, and for one message at its limit */
+    ZS_CHANNEL_FRAMES = 3 * ZS_BATCH + ZS_MAX_FRAMES,
+    /* a batch ends when it holds this many bytes, so that it stays in the cache */
+    ZS_CHANNEL_BYTES = 1 << 20
+};
+
+/* Where the sealed part stands; spec, "The frames around the sealed part". */
+typedef enum zs_layout { ZS_LAYOUT_PLAIN, ZS_LAYOUT_TOPIC, ZS_LAYOUT_ENVELOPE } zs_layout;
+
+/* One message as received: frames first .. first + count, of which `sealed` is the sealed part. */
+typedef struct zs_received {
+    size_t first;
+    size_t count;
+    size_t sealed;
+    zs_status status; /* ZS_OK where a sealed part stands in its place */
+} zs_received;
+
+typedef struct zs_channel {
+    const zs_zmq *zmq;
+    void *socket;
+    zs_layout layout;
+    size_t frame_count;
+    size_t message_count;
+    zs_msg frames[ZS_CHANNEL_FRAMES];
+    zs_received messages[ZS_BATCH];
+} zs_channel;
+
+void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout);
+
+/* Receive up to `max` messages; `flags` are for the first, the rest are taken only if they are there.
+ * Returns 0, or libzmq's errno where not even one came. */
+int zs_channel_receive(zs_channel *channel, size_t max, int flags);
+
+/* Close every frame that is still held. */
+void zs_channel_release(zs_channel *channel);
+
+/* Prepare an item of the batch to be opened from message `i`, in place, or in memory of its own if libzmq shares it.
+ * Returns 0 or libzmq's errno. */
+int zs_channel_open_item(zs_channel *channel, size_t i, zs_open_item *item);
+
+/* Make a frame of its own for each item and point its `out` there. Returns 0 or libzmq's errno. */
+int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count);
+
+/* Send sealed frames from number *sent on, each behind its front frames in clear. Returns 0, or the errno that
+ * stopped it before frame *sent; the rest stays allocated. */
+int zs_channel_send(zs_channel *channel, const zs_span *const *fronts, const size_t *front_counts, size_t *sent,
+                    int flags);
+
+#endif

@@ -1,0 +1,50 @@
+/* impl.h: what the C files share among themselves (floor 0): load/store, compare, wipe, the kernels' prototypes. */
+#ifndef ZS_IMPL_H
+#define ZS_IMPL_H
+
+#include "zs.h"
+
+#include <string.h>
+
+static inline uint16_t zs_load16(const uint8_t p[2]) {
+    return (uint16_t)((uint32_t)p[0] | (uint32_t)p[1] << 8);
+}
+
+static inline uint32_t zs_load32(const uint8_t p[4]) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t zs_load64(const uint8_t p[8]) {
+    return (uint64_t)zs_load32(p) | (uint64_t)zs_load32(p + 4) << 32;
+}
+
+static inline void zs_store16(uint8_t p[2], uint16_t v) {
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+static inline void zs_store32(uint8_t p[4], uint32_t v) {
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+    p[2] = (uint8_t)(v >> 16);
+    p[3] = (uint8_t)(v >> 24);
+}
+
+static inline void zs_store64(uint8_t p[8], uint64_t v) {
+    zs_store32(p, (uint32_t)v);
+    zs_store32(p + 4, (uint32_t)(v >> 32));
+}
+
+/* The empty asm makes the compiler believe that the zeros are read. */
+static inline void zs_wipe(void *p, size_t n) {
+    if (n != 0) memset(p, 0, n);
+    __asm__ __volatile__("" : : "r"(p) : "memory");
+}
+
+/* Equality of two 16-byte tags without a secret-dependent branch. */
+static inline bool zs_tag_equal(const uint8_t a[16], const uint8_t b[16]) {
+    uint64_t d = (zs_load64(a) ^ zs_load64(b)) | (zs_load64(a + 8) ^ zs_load64(b + 8));
+    return d == 0;
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* wire.h: the 32-byte header of a sealed part (floor 2); spec, "The sealed part". */
+#ifndef ZS_WIRE_H
+#define ZS_WIRE_H
+
+#include "zs.h"
+
+typedef struct zs_header {
+    uint8_t suite;
+    uint8_t kind;
+    uint8_t flags;
+    uint16_t header_parts; /* H, bytes */
+    uint32_t spi;
+    uint32_t start;        /* unix seconds, the first 4 bytes of the session */
+    uint64_t sequence;
+} zs_header;
+
+/* Does `frame` look like a sealed part? Only its length and its magic are looked at. */
+bool zs_wire_is_sealed(const uint8_t *frame, size_t len);
+
+/* Read and check the header of a sealed part of `len` bytes, of which at most `max_message` are allowed. */
+zs_status zs_wire_read(zs_header *header, const uint8_t *frame, size_t len, size_t max_message);
+
+/* Write the header; `session` is the 12 bytes of start time and random. */
+void zs_wire_write(uint8_t out[ZS_HEADER_BYTES], const zs_header *header, const uint8_t session[ZS_SESSION_BYTES]);
+
+#endif

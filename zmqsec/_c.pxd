@@ -1,0 +1,183 @@
+# _c.pxd: the C core as Cython sees it (floor 7): declarations only.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef bint c_bool "bool"
+
+cdef extern from "zs.h" nogil:
+    enum:
+        ZS_HEADER_BYTES
+        ZS_TAG_BYTES
+        ZS_NONCE_OFFSET
+        ZS_SESSION_OFFSET
+        ZS_SESSION_BYTES
+        ZS_KEY_BYTES
+        ZS_KIND_DATA
+        ZS_KIND_BUNDLE
+        ZS_FLAG_CLEAR_BODY
+        ZS_DEPTH_LIMIT
+        ZS_PART_LEAF
+        ZS_PART_LIST
+        ZS_PART_CRITICAL
+        ZS_PART_HEAD_BYTES
+    ctypedef enum zs_status:
+        ZS_OK
+        ZS_MALFORMED
+        ZS_TOO_LARGE
+        ZS_FORGED
+        ZS_UNKNOWN_CRITICAL
+        ZS_STATUS_COUNT
+    ctypedef struct zs_aead_job:
+        const uint8_t *ad
+        size_t ad_len
+        const uint8_t *data "in"
+        uint8_t *out
+        size_t len
+        uint8_t *tag
+
+cdef extern from "libs.h" nogil:
+    ctypedef struct zs_sodium:
+        void (*random)(void *buf, size_t size)
+        int (*blake2b)(unsigned char *out, size_t outlen, const unsigned char *data, unsigned long long inlen,
+                       const unsigned char *key, size_t keylen, const unsigned char *salt,
+                       const unsigned char *personal)
+    ctypedef union zs_msg:
+        unsigned char bytes[64]
+    ctypedef struct zs_zmq:
+        int (*msg_init)(zs_msg *msg)
+        int (*msg_close)(zs_msg *msg)
+        int (*msg_move)(zs_msg *dest, zs_msg *src)
+        void *(*msg_data)(zs_msg *msg)
+        size_t (*msg_size)(const zs_msg *msg)
+    ctypedef struct zs_libs:
+        zs_sodium sodium
+        zs_zmq zmq
+    const char *zs_libs_resolve(zs_libs *libs, const char **paths)
+
+cdef extern from "parts.h" nogil:
+    ctypedef struct zs_span:
+        const uint8_t *data
+        size_t len
+        c_bool leaf
+    ctypedef struct zs_parts_limits:
+        size_t max_parts
+        size_t max_depth
+        const zs_span *understood
+        size_t understood_count
+        c_bool understand_all
+    ctypedef struct zs_parts_found:
+        size_t parts
+        size_t leaves
+        zs_span topic
+        zs_span name
+    ctypedef enum zs_parts_place:
+        ZS_IN_HEADER
+        ZS_IN_BODY
+        ZS_IN_BUNDLE
+    zs_status zs_parts_scan(zs_parts_found *found, const uint8_t *data, size_t len, zs_parts_place place,
+                            const zs_parts_limits *limits)
+
+cdef extern from "aead.h" nogil:
+    c_bool zs_aead_is_native(const zs_libs *libs, uint8_t suite)
+    void zs_aead_seal_many(const zs_libs *libs, uint8_t suite, zs_aead_job *jobs, size_t count)
+
+cdef extern from "session.h" nogil:
+    ctypedef struct zs_header:
+        uint8_t suite
+        uint8_t kind
+        uint8_t flags
+        uint16_t header_parts
+        uint32_t spi
+        uint64_t sequence
+    ctypedef struct zs_association:
+        uint8_t key[32]
+        uint32_t spi
+        uint8_t suite
+        c_bool allow_clear
+        uint64_t lifetime
+        uint64_t skew
+        uint64_t late_join
+        c_bool has_floor
+        uint32_t floor
+    ctypedef struct zs_sender:
+        uint8_t key[32]
+        uint8_t subkey[32]
+        uint8_t session[12]
+        uint32_t spi
+        uint8_t suite
+    ctypedef struct zs_table:
+        uint32_t session_count
+    void zs_sender_begin(zs_sender *sender, const zs_sodium *sodium, const uint8_t *session)
+    c_bool zs_table_init(zs_table *table, const zs_sodium *sodium, uint64_t now, uint32_t max_sessions)
+    void zs_table_free(zs_table *table)
+    c_bool zs_table_add(zs_table *table, const zs_association *association)
+    c_bool zs_table_remove(zs_table *table, uint32_t spi)
+    zs_association *zs_table_association(const zs_table *table, uint32_t spi)
+
+cdef extern from "batch.h" nogil:
+    enum:
+        ZS_BATCH
+    ctypedef struct zs_seal_item:
+        uint8_t kind
+        uint8_t flags
+        zs_span header
+        const zs_span *body
+        size_t body_count
+        size_t size
+        uint8_t *out
+    zs_status zs_seal_measure(zs_seal_item *item, size_t max_message)
+    void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
+                         zs_aead_job *jobs)
+    ctypedef struct zs_receiver:
+        const zs_libs *libs
+        zs_table table
+        size_t max_message
+        uint32_t kinds
+        zs_parts_limits limits
+        uint64_t opened
+        uint64_t refused[64]
+    ctypedef struct zs_open_item:
+        uint8_t *frame
+        size_t len
+        uint8_t *out
+        zs_span topic
+        zs_status status
+        zs_header header
+        uint8_t *body
+        size_t body_len
+        zs_parts_found found
+        zs_association *association
+    void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now)
+    void zs_open_aead(const zs_receiver *receiver, zs_open_item *items, size_t count)
+    void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now)
+
+cdef extern from "impl.h" nogil:
+    void zs_wipe(void *p, size_t n)
+
+cdef extern from "channel.h" nogil:
+    enum:
+        ZS_MAX_FRAMES
+    ctypedef enum zs_layout:
+        ZS_LAYOUT_PLAIN
+        ZS_LAYOUT_TOPIC
+        ZS_LAYOUT_ENVELOPE
+    ctypedef struct zs_received:
+        size_t first
+        size_t count
+        size_t sealed
+        zs_status status
+    ctypedef struct zs_channel:
+        const zs_zmq *zmq
+        void *socket
+        zs_layout layout
+        size_t frame_count
+        size_t message_count
+        zs_msg *frames
+        zs_received *messages
+    void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout)
+    int zs_channel_receive(zs_channel *channel, size_t max, int flags)
+    void zs_channel_release(zs_channel *channel)
+    int zs_channel_open_item(zs_channel *channel, size_t i, zs_open_item *item)
+    int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count)
+    int zs_channel_send(zs_channel *channel, const zs_span **fronts, const size_t *front_counts, size_t *sent,
+                        int flags)

@@ -1,0 +1,317 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# _core.pyx: the channel, which moves batches between Python and a socket, and the C core's public names (floor 9).
+#
+# A batch leaves the GIL once on its way; statuses become Refusals here, and policy stays with the socket above.
+"""The C implementation of the protocol; :mod:`zmqsec.reference` has the same names in Python."""
+
+import errno as errnos
+from collections import deque
+from dataclasses import replace
+
+import zmq
+
+from . import limits as L
+from ._engine import Receiver, Session, derive_spi, derive_suite_key, open_many, random_bytes, seal_many
+from ._parts import decode_parts, encode_parts
+from .errors import SocketError
+from .message import Message
+
+from cpython.buffer cimport PyBuffer_FillInfo, Py_buffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memset
+
+from ._c cimport *
+from ._engine cimport Batch, Receiver as CReceiver, Session as CSession, engine_libs
+from ._parts cimport add_leaves, message_of, refusal_of
+
+__all__ = ["Channel", "Receiver", "Session", "decode_parts", "derive_spi", "derive_suite_key", "encode_parts",
+           "open_many", "random_bytes", "seal_many"]
+
+cdef enum:
+    FORM_PARTS = 0
+    FORM_LISTS = 1
+    FORM_MESSAGES = 2
+    # Bodies below this are copied out: a small view would keep libzmq's whole receive buffer alive.
+    SMALL_BODY = 8192
+
+
+cdef class Memory:
+    """A zmq message that views own: it is closed when the last of them goes."""
+    cdef zs_msg message
+
+    def __cinit__(self):
+        engine_libs().zmq.msg_init(&self.message)
+
+    def __dealloc__(self):
+        engine_libs().zmq.msg_close(&self.message)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, engine_libs().zmq.msg_data(&self.message),
+                          engine_libs().zmq.msg_size(&self.message), 0, flags)
+
+    def __releasebuffer__(self, Py_buffer *view):
+        pass
+
+
+cdef int raise_zmq(int error) except -1:
+    if error == errnos.EAGAIN:
+        raise zmq.Again(error)
+    if error == zmq.ETERM:
+        raise zmq.ContextTerminated(error)
+    raise zmq.ZMQError(error)
+
+
+cdef class Channel:
+    """A socket's traffic in batches; `layout` says where the sealed part stands (spec, "The frames around it").
+
+    `receiver` opens what comes, `session` seals what goes; either may be None for a socket of one direction.
+    """
+    cdef zs_channel channel
+    cdef Batch batch
+    cdef readonly object socket
+    cdef readonly CSession session
+    cdef readonly CReceiver receiver
+    cdef object refusals
+    cdef bint subscriptions
+    cdef bint busy
+    cdef size_t max_message
+
+    def __init__(self, socket, CSession session, CReceiver receiver, *, layout=L.LAYOUT_PLAIN,
+                 accept_subscriptions=False):
+        if layout not in (L.LAYOUT_PLAIN, L.LAYOUT_TOPIC, L.LAYOUT_ENVELOPE):
+            raise SocketError(f"layout {layout}: 0 (plain), 1 (topic) or 2 (envelope) is allowed")
+        self.socket, self.session, self.receiver = socket, session, receiver
+        self.subscriptions = accept_subscriptions
+        self.batch = Batch()
+        self.refusals = deque(maxlen=L.MAX_KEPT_REFUSALS)
+        self.max_message = L.MAX_MESSAGE_BYTES if receiver is None else receiver.receiver.max_message
+        zs_channel_init(&self.channel, &engine_libs().zmq, <zs_layout><int>layout)
+
+    def __dealloc__(self):
+        if self.channel.zmq != NULL:
+            zs_channel_release(&self.channel)
+
+    cdef int enter(self) except -1:
+        cdef uintptr_t handle
+        if self.busy:
+            raise SocketError("this socket is in use by another thread; ZeroMQ's sockets are not thread-safe")
+        if self.socket.closed:
+            raise zmq.ZMQError(zmq.ENOTSOCK)
+        handle = self.socket.underlying
+        self.channel.socket = <void *>handle
+        self.busy = True
+        return 0
+
+    # -- send --
+
+    def send_one(self, message, int flags=0):
+        """Seal and send one message; raises zmq.Again where it cannot be queued, as pyzmq does."""
+        if self.send_items([message], flags) == 0:
+            raise zmq.Again(errnos.EAGAIN)
+
+    def send_many(self, messages, int flags=0):
+        """Seal and send; returns how many went, fewer than given only with DONTWAIT or SNDTIMEO."""
+        return self.send_items(list(messages), flags)
+
+    cdef size_t send_items(self, list messages, int flags) except? 0xFFFFFFFF:
+        cdef size_t total = len(messages), sent = 0, went
+        if self.session is None:
+            raise SocketError("this socket has no session to seal with")
+        self.enter()
+        try:
+            while sent < total:
+                self.batch.fill(messages, sent, self.max_message)
+                went = self.send_batch(flags)
+                sent += went
+                if went < self.batch.count:
+                    break
+        finally:
+            self.busy = False
+            self.batch.clear()
+        return sent
+
+    cdef size_t send_batch(self, int flags) except? 0xFFFFFFFF:
+        cdef zs_sender sender
+        cdef Batch batch = self.batch
+        cdef size_t sent = 0
+        cdef int error
+        cdef uint64_t first = self.session.take(batch.count)
+        sender = self.session.sender
+        try:
+            error = zs_channel_allocate(&self.channel, batch.items, batch.count)
+            if error != 0:
+                raise_zmq(error)
+            batch.seal(self.session, &sender, first)
+            while True:
+                with nogil:
+                    error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
+                if error != errnos.EINTR:
+                    break
+                PyErr_CheckSignals()
+            if error != 0 and error != errnos.EAGAIN:
+                raise_zmq(error)
+            return sent
+        finally:
+            zs_wipe(&sender, sizeof(sender))
+            zs_channel_release(&self.channel)
+
+    # -- receive --
+
+    def recv_one(self, int flags=0, int form=FORM_PARTS, bint copy=True):
+        """The messages of one sealed part, or None if it was refused; raises zmq.Again as pyzmq does."""
+        return self.receive(1, flags, form, copy) or None
+
+    def recv_many(self, size_t max_messages, int flags=0, int form=FORM_PARTS, bint copy=True):
+        """Up to `max_messages` sealed parts, opened; blocks for the first as `flags` and RCVTIMEO say.
+
+        A bundle gives one item for each of its messages. [] if all that came was refused.
+        """
+        return self.receive(max_messages, flags, form, copy)
+
+    def take_refusals(self):
+        """The refusals since the last call, at most the newest 64; all are counted in the receiver."""
+        cdef list taken = list(self.refusals)
+        self.refusals.clear()
+        return taken
+
+    cdef list receive(self, size_t maximum, int flags, int form, bint copy):
+        cdef list out = []
+        cdef size_t taken = 0
+        cdef int error
+        if self.receiver is None:
+            raise SocketError("this socket has no association to open with")
+        self.enter()
+        try:
+            while taken < maximum:
+                while True:
+                    with nogil:
+                        error = zs_channel_receive(&self.channel, maximum - taken, flags)
+                    if error != errnos.EINTR:
+                        break
+                    PyErr_CheckSignals()
+                if error != 0:
+                    if taken > 0 and error == errnos.EAGAIN:
+                        break
+                    raise_zmq(error)
+                taken += self.channel.message_count
+                flags |= zmq.DONTWAIT
+                try:
+                    self.open_batch(out, form, copy)
+                finally:
+                    zs_channel_release(&self.channel)
+        finally:
+            self.busy = False
+        return out
+
+    cdef int open_batch(self, list out, int form, bint copy) except -1:
+        cdef zs_open_item items[64]
+        cdef size_t owner[64]
+        cdef size_t i, at = 0, opening = 0, count = self.channel.message_count
+        cdef int error
+        for i in range(count):
+            if self.subscriptions and self.is_subscription(i):
+                continue
+            error = zs_channel_open_item(&self.channel, i, &items[opening])
+            if error != 0:
+                raise_zmq(error)
+            owner[opening] = i
+            opening += 1
+        self.receiver.open_items(items, opening)
+        for i in range(count):
+            if at == opening or owner[at] != i:
+                self.deliver_subscription(out, i, form)
+                continue
+            if items[at].status != ZS_OK:
+                self.refusals.append(refusal_of(&items[at]))
+            else:
+                self.deliver(out, i, &items[at], form, copy)
+            at += 1
+        return 0
+
+    cdef bint is_subscription(self, size_t i) noexcept:
+        """One frame that begins with 0 or 1: ZeroMQ's own, from a subscriber to an XPUB."""
+        cdef zs_msg *frame = &self.channel.frames[self.channel.messages[i].first]
+        cdef const uint8_t *data = <const uint8_t *>self.channel.zmq.msg_data(frame)
+        return (self.channel.messages[i].status != ZS_OK and self.channel.messages[i].count == 1
+                and self.channel.zmq.msg_size(frame) > 0 and data[0] <= 1)
+
+    cdef int deliver_subscription(self, list out, size_t i, int form) except -1:
+        cdef zs_msg *frame = &self.channel.frames[self.channel.messages[i].first]
+        cdef bytes data = PyBytes_FromStringAndSize(<const char *>self.channel.zmq.msg_data(frame),
+                                                    self.channel.zmq.msg_size(frame))
+        if form == FORM_MESSAGES:
+            out.append(Message(body=[data], protect="authenticated", kind=L.KIND_CONTROL))
+        else:
+            out.append(data if form == FORM_PARTS else [data])
+        return 0
+
+    cdef list front_of(self, size_t i):
+        """The frames before the sealed part, as bytes."""
+        cdef list front = []
+        cdef size_t at
+        cdef zs_msg *frame
+        for at in range(self.channel.messages[i].first, self.channel.messages[i].sealed):
+            frame = &self.channel.frames[at]
+            front.append(PyBytes_FromStringAndSize(<const char *>self.channel.zmq.msg_data(frame),
+                                                   self.channel.zmq.msg_size(frame)))
+        return front
+
+    cdef int deliver(self, list out, size_t i, zs_open_item *item, int form, bint copy) except -1:
+        cdef list front = self.front_of(i) if self.channel.messages[i].sealed > self.channel.messages[i].first else []
+        cdef object view = None
+        cdef size_t offset = 0
+        cdef list parts
+        if not copy:
+            view = self.view_of(i, item, &offset)
+        if form == FORM_MESSAGES:
+            return self.deliver_message(out, item, front, view, offset)
+        if item.header.kind == ZS_KIND_BUNDLE:
+            return self.deliver_bundle(out, item, front, form, view, offset)
+        parts = front
+        add_leaves(parts, item.body, item.body_len, view, offset)
+        out.append(parts[0] if form == FORM_PARTS and len(parts) == 1 and item.found.leaves == 1 else parts)
+        return 0
+
+    cdef object view_of(self, size_t i, zs_open_item *item, size_t *offset):
+        """A memoryview that begins `offset` bytes before the item's body, and owns its memory."""
+        cdef Memory memory
+        cdef zs_msg *frame = &self.channel.frames[self.channel.messages[i].sealed]
+        if item.body_len < SMALL_BODY:
+            offset[0] = 0
+            return memoryview(item.body[:item.body_len])
+        offset[0] = item.body - item.frame
+        memory = Memory()
+        engine_libs().zmq.msg_move(&memory.message, frame)
+        item.frame = <uint8_t *>engine_libs().zmq.msg_data(&memory.message)
+        item.body = item.frame + offset[0]
+        return memoryview(memory)
+
+    cdef int deliver_message(self, list out, zs_open_item *item, list front, object view, size_t offset) except -1:
+        cdef object topic = None
+        if self.channel.layout == ZS_LAYOUT_TOPIC and front:
+            topic = front.pop()
+        message = message_of(item, view, offset, topic, tuple(front))
+        if item.header.kind != ZS_KIND_BUNDLE:
+            out.append(message)
+            return 0
+        out.extend(replace(message, body=body, kind=L.KIND_DATA) for body in message.body if isinstance(body, list))
+        return 0
+
+    cdef int deliver_bundle(self, list out, zs_open_item *item, list front, int form, object view,
+                            size_t offset) except -1:
+        cdef size_t at = 0, length
+        cdef uint32_t head
+        cdef list parts
+        while at < item.body_len:
+            head = (<uint32_t>item.body[at] | <uint32_t>item.body[at + 1] << 8 | <uint32_t>item.body[at + 2] << 16
+                    | <uint32_t>item.body[at + 3] << 24)
+            length = head >> 2
+            at += ZS_PART_HEAD_BYTES
+            if head & 3 == ZS_PART_LIST:
+                parts = list(front)
+                add_leaves(parts, item.body + at, length, view, offset + at)
+                out.append(parts[0] if form == FORM_PARTS and len(parts) == 1 and not front else parts)
+            at += length
+        return 0

@@ -1,0 +1,537 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# _engine.pyx: sessions, receivers, seal_many and open_many over the C core (floor 9).
+#
+# It converts buffers and statuses, and releases the GIL once a batch; what a message means is decided in csrc/.
+"""Batched seal and open by the C core; see :mod:`zmqsec.reference` for the same protocol in Python."""
+
+import os
+import time
+
+import zmq
+
+from . import limits as L
+from .errors import REASONS, AssociationError, BackendError, PartsError, Refusal, SequenceExhausted, SocketError
+from ._parts import decode_parts, encode_parts
+from .message import Message, Metadata
+from .suites import suite_by_number
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
+from libc.time cimport time as c_time
+
+from ._parts cimport message_of, put_metadata, put_parts, refusal_of
+
+cdef zs_libs LIBS
+cdef zs_libs *engine_libs() noexcept:
+    return &LIBS
+
+
+def _library_paths():
+    """Paths of the shared objects that hold libzmq and libsodium: pyzmq's own, then what pysodium found."""
+    import importlib
+
+    paths = []
+    for name in ("zmq.backend.cython._zmq", "zmq.backend.cython.socket", "zmq.backend.cffi._cffi"):
+        try:
+            paths.append(importlib.import_module(name).__file__)
+        except ImportError:
+            continue
+    if not paths:
+        raise BackendError("no extension module of pyzmq is loaded; looked for its cython and cffi backends")
+    return paths
+
+
+def _resolve_libraries():
+    cdef const char *paths[8]
+    cdef const char *missing
+    cdef list kept = [os.fsencode(path) for path in _library_paths()]
+    for attempt in range(2):
+        memset(paths, 0, sizeof(paths))
+        for i in range(min(len(kept), 7)):
+            paths[i] = PyBytes_AS_STRING(kept[i])
+        missing = zs_libs_resolve(&LIBS, paths)
+        if missing == NULL:
+            return
+        if attempt == 0:
+            from .sodium import library_path
+
+            kept.append(os.fsencode(library_path()))
+    raise BackendError(f"the symbol {missing.decode()!r} is in none of {[os.fsdecode(p) for p in kept]}")
+
+
+_resolve_libraries()
+
+_forks = 0
+
+
+def _count_fork():
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+# -- keys and parts ------------------------------------------------------------------------------------------------
+
+
+def random_bytes(n):
+    """`n` bytes from libsodium's generator."""
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, n)
+    LIBS.sodium.random(PyBytes_AS_STRING(out), n)
+    return out
+
+
+cdef bytes blake2b(bytes key, bytes personal, bytes message):
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, L.KEY_BYTES)
+    cdef bytes name = personal.ljust(16, b"\0")
+    cdef bytes salt = bytes(16)
+    LIBS.sodium.blake2b(out, 32, message, len(message), key, len(key), salt, name)
+    return out
+
+
+def derive_suite_key(secret, suite, spi):
+    """The 32-byte key of one suite; spec, "Key derivation"."""
+    return blake2b(bytes(secret), b"zmqsec.suite.key", bytes([suite]) + int(spi).to_bytes(4, "little"))
+
+
+def derive_spi(secret):
+    """The SPI of an association that names none: the first nonzero 4 bytes of a hash of its secret."""
+    digest = blake2b(bytes(secret), b"zmqsec.spi", b"")
+    for i in range(0, len(digest), 4):
+        spi = int.from_bytes(digest[i:i + 4], "little")
+        if spi != 0:
+            return spi
+    raise AssociationError("this secret gives no SPI; generate another")
+
+
+
+# -- sessions ------------------------------------------------------------------------------------------------------
+
+
+cdef class Session:
+    """The sending side of an association: one session at a time, which rotates at its limits (spec, "Sessions").
+
+    `clock` gives unix seconds, `random` bytes; both are for tests and vectors, as is `sequence`, the first number.
+    With `rotate=False` a limit raises SequenceExhausted instead.
+    """
+
+    def __init__(self, association, *, clock=time.time, random=random_bytes, sequence=0, rotate=True):
+        cdef bytes key = derive_suite_key(association.secret, association.suite, association.spi)
+        if not 0 <= sequence <= L.MAX_SEQUENCE:
+            raise AssociationError(f"sequence {sequence}: 0 to {L.MAX_SEQUENCE} is allowed")
+        self.association = association
+        self.clock, self.random, self.may_rotate = clock, random, rotate
+        memcpy(self.sender.key, PyBytes_AS_STRING(key), L.KEY_BYTES)
+        self.sender.spi, self.sender.suite = association.spi, association.suite
+        self.suite = None if zs_aead_is_native(&LIBS, association.suite) else suite_by_number(association.suite)
+        self.begin()
+        self.following = sequence
+
+    def __dealloc__(self):
+        zs_wipe(&self.sender, sizeof(self.sender))
+
+    @property
+    def session_id(self):
+        """The 12 bytes of the running session: start time and random."""
+        return <bytes>self.sender.session[:ZS_SESSION_BYTES]
+
+    @property
+    def sequence(self):
+        """The sequence number of the next message."""
+        return self.following
+
+    @property
+    def start(self):
+        """When the session began, unix seconds."""
+        return self.started
+
+    def rotate(self):
+        """Begin a new session now."""
+        self.begin()
+
+    def reserve(self, n):
+        """Take `n` consecutive sequence numbers of one session and return the first."""
+        if not 1 <= n <= L.MAX_SEQUENCE:
+            raise AssociationError(f"{n} sequence numbers: 1 to {L.MAX_SEQUENCE} can be reserved at once")
+        return self.take(n)
+
+    def __reduce__(self):
+        raise TypeError("a session cannot be pickled: its nonces must not be used twice")
+
+    cdef int begin(self) except -1:
+        cdef bytes session
+        self.started = <uint64_t>c_time(NULL) if self.clock is time.time else int(self.clock())
+        session = int(self.started).to_bytes(4, "little") + self.random(8)
+        zs_sender_begin(&self.sender, &LIBS.sodium, session)
+        self.following = 0
+        self.generation = _forks
+        return 0
+
+    cdef uint64_t take(self, uint64_t count) except? 0xFFFFFFFFFFFFFFFF:
+        cdef uint64_t now = <uint64_t>c_time(NULL) if self.clock is time.time else int(self.clock())
+        cdef uint64_t first
+        if (self.generation != _forks or self.following + count > <uint64_t>L.REKEY_AFTER_MESSAGES
+                or now < self.started or now - self.started >= <uint64_t>L.REKEY_AFTER_TIME):
+            if not self.may_rotate:
+                raise SequenceExhausted(f"this session may not rotate and has reached a limit: {self.following} of "
+                                        f"{L.REKEY_AFTER_MESSAGES} messages, {int(now) - int(self.started)} of "
+                                        f"{L.REKEY_AFTER_TIME} seconds, or a fork")
+            self.begin()
+        first = self.following
+        self.following += count
+        return first
+
+
+cdef class Receiver:
+    """The receiving side: associations, sessions with their replay windows, limits, and counts.
+
+    `max_message` is in bytes of a sealed part, `max_sessions` counts sessions of all associations together,
+    `understood` names critical metadata besides `topic`, `kinds` are the kinds of message that are accepted.
+    """
+
+    def __init__(self, associations=(), *, clock=time.time, max_message=L.MAX_MESSAGE_BYTES, max_parts=L.MAX_PARTS,
+                 max_depth=L.MAX_DEPTH, max_sessions=L.MAX_SESSIONS, understood=(),
+                 kinds=(L.KIND_DATA, L.KIND_BUNDLE)):
+        for name, value, most in (("max_message", max_message, L.MAX_PART_BYTES), ("max_parts", max_parts, 1 << 28),
+                                  ("max_depth", max_depth, ZS_DEPTH_LIMIT), ("max_sessions", max_sessions, 1 << 24)):
+            if not 1 <= value <= most:
+                raise AssociationError(f"{name}={value}: 1 to {most} is allowed")
+        self.clock = clock
+        self.suites = {}
+        self.receiver.libs = &LIBS
+        self.receiver.max_message = max_message
+        self.receiver.limits.max_parts, self.receiver.limits.max_depth = max_parts, max_depth
+        for kind in kinds:
+            self.receiver.kinds |= 1 << <int>kind
+        self.names = [name.encode("utf-8") for name in understood]
+        self.name_spans = <zs_span *>malloc(sizeof(zs_span) * (len(self.names) + 1))
+        if self.name_spans == NULL or not zs_table_init(&self.receiver.table, &LIBS.sodium, self.now(), max_sessions):
+            raise MemoryError()
+        for i, name in enumerate(self.names):
+            self.name_spans[i].data, self.name_spans[i].len = <const uint8_t *>PyBytes_AS_STRING(name), len(name)
+        self.receiver.limits.understood = self.name_spans
+        self.receiver.limits.understood_count = len(self.names)
+        for association in associations:
+            self.add(association)
+
+    def __dealloc__(self):
+        zs_table_free(&self.receiver.table)
+        free(self.name_spans)
+
+    def add(self, association):
+        """Accept an association's messages from now on; its SPI must not stand yet."""
+        cdef zs_association entry
+        cdef bytes key = derive_suite_key(association.secret, association.suite, association.spi)
+        suite = None if zs_aead_is_native(&LIBS, association.suite) else suite_by_number(association.suite)
+        memset(&entry, 0, sizeof(entry))
+        memcpy(entry.key, PyBytes_AS_STRING(key), L.KEY_BYTES)
+        entry.spi, entry.suite, entry.allow_clear = association.spi, association.suite, association.allow_clear
+        entry.lifetime, entry.skew, entry.late_join = association.lifetime, association.skew, association.late_join
+        self.check_idle()
+        if not zs_table_add(&self.receiver.table, &entry):
+            raise AssociationError(f"SPI {association.spi:#010x} stands already in this receiver")
+        memset(&entry, 0, sizeof(entry))
+        self.suites[association.spi] = suite
+
+    def remove(self, spi):
+        """Forget an association and all of its sessions."""
+        self.check_idle()
+        if not zs_table_remove(&self.receiver.table, spi):
+            raise AssociationError(f"SPI {spi:#010x} is unknown to this receiver")
+        del self.suites[spi]
+
+    @property
+    def refused(self):
+        """How many messages were refused, by reason."""
+        return {str(reason): self.receiver.refused[i + 1] for i, reason in enumerate(REASONS)}
+
+    @property
+    def opened(self):
+        """How many sealed parts opened."""
+        return self.receiver.opened
+
+    @property
+    def sessions(self):
+        """How many sessions have a window now."""
+        return self.receiver.table.session_count
+
+    cdef uint64_t now(self) except? 0xFFFFFFFFFFFFFFFF:
+        return <uint64_t>c_time(NULL) if self.clock is time.time else max(0, int(self.clock()))
+
+    def check_idle(self):
+        """Raise if another thread is opening with this receiver now."""
+        if self.busy:
+            raise SocketError("this receiver is opening in another thread; use one receiver for each thread")
+
+    cdef int open_items(self, zs_open_item *items, size_t count) except -1:
+        cdef uint64_t now = self.now()
+        cdef size_t i
+        self.check_idle()
+        self.busy = True
+        try:
+            with nogil:
+                zs_open_check(&self.receiver, items, count, now)
+                zs_open_aead(&self.receiver, items, count)
+            for i in range(count):
+                if items[i].status == ZS_OK and items[i].header.suite > 1:
+                    self.open_foreign(&items[i])
+            zs_open_commit(&self.receiver, items, count, now)
+        finally:
+            self.busy = False
+        return 0
+
+    cdef int open_foreign(self, zs_open_item *item) except -1:
+        """Open one item by a suite written in Python, where the core has none of its own."""
+        suite = self.suites[item.header.spi]
+        if suite is None:
+            return 0
+        cdef size_t before = item.len - ZS_TAG_BYTES - item.body_len
+        cdef bint clear = item.header.flags & ZS_FLAG_CLEAR_BODY
+        cdef size_t covered = item.len - ZS_TAG_BYTES if clear else before
+        cdef bytes key = item.association.key[:L.KEY_BYTES]
+        opened = suite.open(key, item.frame[ZS_NONCE_OFFSET:ZS_HEADER_BYTES], item.frame[:covered],
+                            item.frame[covered:item.len])
+        if opened is None or len(opened) != item.len - ZS_TAG_BYTES - covered:
+            item.status = ZS_FORGED
+        elif not clear:
+            memcpy(item.body, PyBytes_AS_STRING(opened), len(opened))
+        return 0
+
+
+# -- batches -------------------------------------------------------------------------------------------------------
+
+
+cdef class Batch:
+    """Up to 64 messages about to be sealed: spans into the users' buffers, which it holds until `clear`."""
+
+    def __dealloc__(self):
+        self.clear()
+        free(self.spans)
+        free(self.views)
+
+    cdef int clear(self) except -1:
+        cdef size_t i
+        for i in range(self.view_count):
+            PyBuffer_Release(&self.views[i])
+        self.kept = []
+        self.count = self.bytes = self.span_count = self.view_count = 0
+        return 0
+
+    cdef int fill(self, list messages, size_t start, size_t max_message) except -1:
+        """Take messages from `start` on, until the batch is full; sets `count`."""
+        cdef size_t i, total = len(messages)
+        self.clear()
+        while start + self.count < total and self.count < ZS_BATCH and self.bytes < 1 << 20:
+            self.add(messages[start + self.count], max_message)
+        for i in range(self.count):
+            self.items[i].body = self.spans + self.body_at[i]
+            self.fronts[i] = self.spans + self.front_at[i]
+            if zs_seal_measure(&self.items[i], max_message) != ZS_OK:
+                raise PartsError(f"message {start + i} cannot be sealed: its sealed part would pass {max_message} bytes "
+                                 f"or its header parts {L.MAX_HEADER_PARTS_BYTES}, or it has no part at all")
+        return 0
+
+    cdef int add(self, object message, size_t max_message) except -1:
+        cdef zs_seal_item *item = &self.items[self.count]
+        cdef size_t i = self.count
+        memset(item, 0, sizeof(item[0]))
+        self.front_at[i] = self.body_at[i] = self.span_count
+        self.front_counts[i] = 0
+        if isinstance(message, Message):
+            self.add_message(message)
+        elif isinstance(message, (list, tuple)):
+            if any(isinstance(part, (list, tuple, Metadata)) for part in message):
+                self.add_span(encode_parts(message), False)
+            else:
+                for part in message:
+                    self.add_span(part, True)
+        else:
+            self.add_span(message, True)
+        item.body_count = self.span_count - self.body_at[i]
+        for at in range(self.body_at[i], self.span_count):
+            self.bytes += self.spans[at].len
+        self.count += 1
+        return 0
+
+    cdef int add_message(self, object message) except -1:
+        cdef zs_seal_item *item = &self.items[self.count]
+        cdef bytearray header = bytearray()
+        cdef bytes encoded
+        for front in message.envelope:
+            self.add_span(front, False)
+        if message.topic is not None:
+            self.add_span(message.topic, False)
+            put_metadata(header, "topic", message.topic, True)
+        self.front_counts[self.count] = self.span_count - self.front_at[self.count]
+        for name, value in message.metadata.items():
+            if name == "topic":
+                raise PartsError("metadata 'topic' is written by zmqsec itself; give it as Message.topic")
+            if isinstance(value, Metadata):
+                put_metadata(header, name, value.value, value.critical)
+            else:
+                put_metadata(header, name, value, False)
+        put_parts(header, message.header, 1)
+        encoded = bytes(header)
+        self.kept.append(encoded)
+        item.header.data, item.header.len = <const uint8_t *>PyBytes_AS_STRING(encoded), len(encoded)
+        item.kind = message.kind
+        if message.protect not in ("sealed", "authenticated"):
+            raise PartsError(f"protect={message.protect!r}: 'sealed' or 'authenticated' is allowed")
+        item.flags = ZS_FLAG_CLEAR_BODY if message.protect == "authenticated" else 0
+        self.body_at[self.count] = self.span_count
+        self.add_span(encode_parts(message.body), False)
+        return 0
+
+    cdef int add_span(self, object data, bint leaf) except -1:
+        cdef zs_span *span
+        cdef Py_buffer *view
+        if self.span_count == self.span_room:
+            self.span_room = 2 * self.span_room + ZS_BATCH
+            self.spans = <zs_span *>realloc(self.spans, self.span_room * sizeof(zs_span))
+            if self.spans == NULL:
+                raise MemoryError()
+        span = &self.spans[self.span_count]
+        if PyBytes_CheckExact(data):
+            span.data, span.len = <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+        else:
+            if isinstance(data, zmq.Frame):
+                data = data.buffer
+            if isinstance(data, str):
+                raise PartsError(f"a message must be bytes-like, not str: {data!r}; use send_string or encode it")
+            if self.view_count == self.view_room:
+                self.view_room = 2 * self.view_room + ZS_BATCH
+                self.views = <Py_buffer *>realloc(self.views, self.view_room * sizeof(Py_buffer))
+                if self.views == NULL:
+                    raise MemoryError()
+            view = &self.views[self.view_count]
+            try:
+                PyObject_GetBuffer(data, view, PyBUF_SIMPLE)
+            except TypeError:
+                raise PartsError(f"a message must be bytes-like, a list of parts or a Message, "
+                                 f"not {type(data).__name__}") from None
+            except BufferError:
+                raise PartsError("a message's buffer must be C-contiguous") from None
+            self.view_count += 1
+            span.data, span.len = <const uint8_t *>view.buf, view.len
+        self.kept.append(data)
+        span.leaf = leaf
+        self.span_count += 1
+        return 0
+
+    cdef int seal(self, Session session, zs_sender *sender, uint64_t first) except -1:
+        """Seal into each item's `out`; `sender` is the caller's copy, so that no rotation can reach it meanwhile."""
+        cdef size_t i
+        cdef zs_aead_job *job
+        cdef bytes sealed
+        if session.suite is None:
+            with nogil:
+                zs_seal_prepare(sender, first, self.items, self.count, self.jobs)
+                zs_aead_seal_many(&LIBS, sender.suite, self.jobs, self.count)
+            return 0
+        zs_seal_prepare(sender, first, self.items, self.count, self.jobs)
+        for i in range(self.count):
+            job = &self.jobs[i]
+            sealed = session.suite.seal(<bytes>sender.key[:L.KEY_BYTES], <bytes>job.ad[ZS_NONCE_OFFSET:ZS_HEADER_BYTES],
+                                        <bytes>job.ad[:job.ad_len], <bytes>job.data[:job.len])
+            if len(sealed) != job.len + ZS_TAG_BYTES:
+                raise PartsError(f"suite {sender.suite} gave {len(sealed)} bytes for {job.len}; "
+                                 f"{ZS_TAG_BYTES} more are allowed")
+            memcpy(job.out, PyBytes_AS_STRING(sealed), job.len + ZS_TAG_BYTES)
+        return 0
+
+
+def seal_many(messages, Session session not None):
+    """Seal each message (bytes-like, a list of parts, or a Message) and return the sealed parts, as bytes.
+
+    The ciphertext is written straight into the memory that is returned. Raises PartsError for what cannot be sealed.
+    """
+    cdef list items = list(messages), out = []
+    cdef Batch batch = Batch()
+    cdef zs_sender sender
+    cdef size_t i, done = 0
+    cdef uint64_t first
+    cdef bytes sealed
+    try:
+        while done < <size_t>len(items):
+            batch.fill(items, done, L.MAX_PART_BYTES)
+            first = session.take(batch.count)
+            sender = session.sender
+            for i in range(batch.count):
+                sealed = PyBytes_FromStringAndSize(NULL, batch.items[i].size)
+                batch.items[i].out = <uint8_t *>PyBytes_AS_STRING(sealed)
+                out.append(sealed)
+            batch.seal(session, &sender, first)
+            done += batch.count
+    finally:
+        zs_wipe(&sender, sizeof(sender))
+        batch.clear()
+    return out
+
+
+cdef bint is_shared(object frame):
+    return isinstance(frame, zmq.Frame) and frame.get(zmq.SHARED) != 0
+
+
+cdef object open_chunk(list frames, list topics, Receiver receiver, bint copy):
+    cdef zs_open_item items[64]
+    cdef Py_buffer views[64]
+    cdef Py_buffer topic_views[64]
+    cdef size_t i, count = len(frames), held = 0, topics_held = 0
+    cdef list bases = [], out = []
+    memset(items, 0, sizeof(items))
+    try:
+        for i in range(count):
+            frame, shared = frames[i], is_shared(frames[i])
+            if isinstance(frame, zmq.Frame):
+                frame = frame.buffer
+            view = memoryview(frame)
+            in_place = not (copy or shared or view.readonly)
+            PyObject_GetBuffer(frame, &views[i], PyBUF_WRITABLE if in_place else PyBUF_SIMPLE)
+            held += 1
+            items[i].frame, items[i].len = <uint8_t *>views[i].buf, views[i].len
+            if in_place:
+                bases.append(view.cast("B"))
+            else:
+                fresh = bytearray(views[i].len)
+                items[i].out = <uint8_t *>fresh
+                bases.append(memoryview(fresh))
+        for i in range(count):
+            if topics is not None and topics[i] is not None:
+                PyObject_GetBuffer(topics[i], &topic_views[topics_held], PyBUF_SIMPLE)
+                items[i].topic.data = <const uint8_t *>topic_views[topics_held].buf
+                items[i].topic.len = topic_views[topics_held].len
+                topics_held += 1
+        receiver.open_items(items, count)
+        for i in range(count):
+            if items[i].status != ZS_OK:
+                out.append(refusal_of(&items[i]))
+                continue
+            topic = None if topics is None or topics[i] is None else bytes(topics[i])
+            out.append(message_of(&items[i], None if copy else bases[i],
+                                  0 if items[i].out != NULL else items[i].body - items[i].frame, topic, ()))
+    finally:
+        for i in range(held):
+            PyBuffer_Release(&views[i])
+        for i in range(topics_held):
+            PyBuffer_Release(&topic_views[i])
+    return out
+
+
+def open_many(frames, Receiver receiver not None, *, topics=None, copy=False):
+    """Open sealed parts (bytes-like or zmq.Frame), in order; a Message or a Refusal for each.
+
+    With `copy=False` a writable buffer that libzmq does not share is opened in place and the Message's leaves are
+    memoryviews of it; of a refused one the body is wiped. Any other buffer is opened in fresh memory. With `copy=True`
+    leaves are bytes. `topics` gives the topic frame that came with each, or None.
+    """
+    cdef list every = list(frames), out = []
+    cdef list names = None if topics is None else list(topics)
+    cdef size_t done
+    if names is not None and len(names) != len(every):
+        raise SocketError(f"{len(names)} topics for {len(every)} frames; give one (or None) for each")
+    for done in range(0, len(every), ZS_BATCH):
+        out += open_chunk(every[done:done + ZS_BATCH], None if names is None else names[done:done + ZS_BATCH], receiver,
+                          copy)
+    return out

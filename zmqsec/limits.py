@@ -1,0 +1,73 @@
+"""Every constant of the protocol and every default limit, once (floor 7).
+
+``csrc/zs.h`` holds the same values for the C core; a test compares the two.
+Sources are sections of ``docs/spec.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The sealed part (spec: "The sealed part").
+MAGIC: Final = b"\x00ZS"
+VERSION: Final = 1
+HEADER_BYTES: Final = 32
+TAG_BYTES: Final = 16
+MIN_SEALED_BYTES: Final = 52
+NONCE_OFFSET: Final = 8
+SESSION_OFFSET: Final = 12
+SEQUENCE_OFFSET: Final = 24
+SESSION_BYTES: Final = 12
+KEY_BYTES: Final = 32
+MAX_HEADER_PARTS_BYTES: Final = 0xFFFF
+
+# Kinds and flags of byte 5.
+KIND_DATA: Final = 0
+KIND_BUNDLE: Final = 1
+KIND_HANDSHAKE: Final = 2
+KIND_CONTROL: Final = 3
+FLAG_CLEAR_BODY: Final = 0x10
+FLAG_ORIGIN_ATTESTED: Final = 0x20
+
+# Recursive parts.
+PART_LEAF: Final = 0
+PART_LIST: Final = 1
+PART_IGNORABLE: Final = 2
+PART_CRITICAL: Final = 3
+PART_HEAD_BYTES: Final = 4
+MAX_PART_BYTES: Final = (1 << 30) - 1
+MAX_METADATA_NAME_BYTES: Final = 255
+MAX_PARTS: Final = 1024
+MAX_DEPTH: Final = 8
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+
+# Suites.
+SUITE_XCHACHA20POLY1305: Final = 1
+SUITE_AES256GCM: Final = 2
+SUITE_AES256CTR_HMACSHA256: Final = 3
+FIRST_USER_SUITE: Final = 128
+LAST_USER_SUITE: Final = 255
+
+# Sessions, with WireGuard's names for the limits.
+MAX_SEQUENCE: Final = 1 << 32
+REKEY_AFTER_MESSAGES: Final = MAX_SEQUENCE
+REKEY_AFTER_TIME: Final = 3600
+REJECT_AFTER_TIME: Final = 7200
+CLOCK_SKEW: Final = 120
+REPLAY_WINDOW: Final = 2048
+MAX_SESSIONS: Final = 65536
+
+# Frames around a sealed part.
+MAX_ENVELOPE_FRAMES: Final = 16
+MAX_ATTESTATION_FRAMES: Final = 16
+MAX_KEPT_REFUSALS: Final = 64
+
+# How the sealed part stands among the frames of one ZeroMQ message.
+LAYOUT_PLAIN: Final = 0
+LAYOUT_TOPIC: Final = 1
+LAYOUT_ENVELOPE: Final = 2
+
+# What Channel.recv_many gives for each message.
+FORM_PARTS: Final = 0
+FORM_LISTS: Final = 1
+FORM_MESSAGES: Final = 2
