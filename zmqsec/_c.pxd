@@ -20,6 +20,9 @@ cdef extern from "zs.h" nogil:
         ZS_PART_LIST
         ZS_PART_CRITICAL
         ZS_PART_HEAD_BYTES
+        ZS_MAX_PART_BYTES
+        ZS_REKEY_AFTER_TIME
+    const uint64_t ZS_REKEY_AFTER_MESSAGES
     ctypedef enum zs_status:
         ZS_OK
         ZS_MALFORMED

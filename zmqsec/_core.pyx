@@ -4,7 +4,6 @@
 # A batch leaves the GIL once on its way; statuses become Refusals here, and policy stays with the socket above.
 """The C implementation of the protocol; :mod:`zmqsec.reference` has the same names in Python."""
 
-import errno as errnos
 from collections import deque
 from dataclasses import replace
 
@@ -19,17 +18,20 @@ from .message import Message
 from cpython.buffer cimport PyBuffer_FillInfo, Py_buffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
+from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
 from ._c cimport *
-from ._engine cimport Batch, Receiver as CReceiver, Session as CSession, engine_libs
+from ._batch cimport Batch
+from ._engine cimport Receiver as CReceiver, Session as CSession, engine_libs
 from ._parts cimport add_leaves, message_of, refusal_of
 
 __all__ = ["Channel", "Receiver", "Session", "decode_parts", "derive_spi", "derive_suite_key", "encode_parts",
            "open_many", "random_bytes", "seal_many"]
 
 cdef enum:
+    ZMQ_DONTWAIT = 1
     FORM_PARTS = 0
     FORM_LISTS = 1
     FORM_MESSAGES = 2
@@ -56,7 +58,7 @@ cdef class Memory:
 
 
 cdef int raise_zmq(int error) except -1:
-    if error == errnos.EAGAIN:
+    if error == EAGAIN:
         raise zmq.Again(error)
     if error == zmq.ETERM:
         raise zmq.ContextTerminated(error)
@@ -97,9 +99,9 @@ cdef class Channel:
         cdef uintptr_t handle
         if self.busy:
             raise SocketError("this socket is in use by another thread; ZeroMQ's sockets are not thread-safe")
-        if self.socket.closed:
-            raise zmq.ZMQError(zmq.ENOTSOCK)
         handle = self.socket.underlying
+        if handle == 0:
+            raise zmq.ZMQError(zmq.ENOTSOCK)
         self.channel.socket = <void *>handle
         self.busy = True
         return 0
@@ -109,7 +111,7 @@ cdef class Channel:
     def send_one(self, message, int flags=0):
         """Seal and send one message; raises zmq.Again where it cannot be queued, as pyzmq does."""
         if self.send_items([message], flags) == 0:
-            raise zmq.Again(errnos.EAGAIN)
+            raise zmq.Again(EAGAIN)
 
     def send_many(self, messages, int flags=0):
         """Seal and send; returns how many went, fewer than given only with DONTWAIT or SNDTIMEO."""
@@ -143,14 +145,14 @@ cdef class Channel:
             error = zs_channel_allocate(&self.channel, batch.items, batch.count)
             if error != 0:
                 raise_zmq(error)
-            batch.seal(self.session, &sender, first)
+            batch.seal(engine_libs(), self.session.suite, &sender, first)
             while True:
                 with nogil:
                     error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
-                if error != errnos.EINTR:
+                if error != EINTR:
                     break
                 PyErr_CheckSignals()
-            if error != 0 and error != errnos.EAGAIN:
+            if error != 0 and error != EAGAIN:
                 raise_zmq(error)
             return sent
         finally:
@@ -188,15 +190,15 @@ cdef class Channel:
                 while True:
                     with nogil:
                         error = zs_channel_receive(&self.channel, maximum - taken, flags)
-                    if error != errnos.EINTR:
+                    if error != EINTR:
                         break
                     PyErr_CheckSignals()
                 if error != 0:
-                    if taken > 0 and error == errnos.EAGAIN:
+                    if taken > 0 and error == EAGAIN:
                         break
                     raise_zmq(error)
                 taken += self.channel.message_count
-                flags |= zmq.DONTWAIT
+                flags |= ZMQ_DONTWAIT
                 try:
                     self.open_batch(out, form, copy)
                 finally:

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# _parts.pyx: recursive parts between C and Python (floor 9); the rules themselves are in csrc/parts.c.
+# _parts.pyx: recursive parts between C and Python (floor 8); the rules themselves are in csrc/parts.c.
 """Encoding and decoding of recursive parts by the C core; spec, "Recursive parts"."""
 
 import zmq

@@ -1,0 +1,48 @@
+# What a fresh machine needs is installed by these targets themselves: make demo, make test.
+# PYTHON=python3.12 makes another interpreter build and test; the environment stands in $(VENV).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STRICT := -Wall -Wextra -Wconversion -Werror
+SOURCES := $(wildcard csrc/*.[ch] zmqsec/*.pyx zmqsec/*.pxd) setup.py pyproject.toml
+
+.PHONY: all demo test test-all-pythons lint check-c bench vectors clean
+
+all: $(VENV)/built
+
+# python3-venv and a C compiler come from Debian where they are missing and we may install them.
+$(BIN)/python:
+	@sh scripts/system-packages.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/built: $(BIN)/python $(SOURCES)
+	ZMQSEC_REQUIRE_C=1 ZMQSEC_CFLAGS="$(STRICT)" $(BIN)/python -m pip install --quiet --editable '.[test,lint,bench,suite3]'
+	@touch $@
+
+demo: $(VENV)/built
+	$(BIN)/zmqsec demo $(FILE)
+
+test: $(VENV)/built
+	ZMQSEC_REQUIRE_C=1 $(BIN)/python -m pytest $(ARGS)
+
+# Every CPython from 3.10 to 3.13 that is here: a fresh environment, an ordinary install, the whole suite.
+test-all-pythons:
+	sh scripts/test-all-pythons.sh
+
+lint: $(VENV)/built
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check-c: $(BIN)/python
+	$(MAKE) -C csrc/tests check
+
+bench: $(VENV)/built
+	$(BIN)/python -m bench
+
+vectors: $(VENV)/built
+	$(BIN)/python tests/vectors/make_vectors.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info zmqsec/_*.c zmqsec/*.so

@@ -1,0 +1,24 @@
+# _batch.pxd: the batch that seal_many and the channel share (floor 8).
+from cpython.buffer cimport Py_buffer
+from libc.stdint cimport uint64_t
+
+from ._c cimport *
+
+
+cdef class Batch:
+    cdef zs_seal_item items[64]
+    cdef zs_aead_job jobs[64]
+    cdef size_t body_at[64]
+    cdef size_t front_at[64]
+    cdef size_t front_counts[64]
+    cdef const zs_span *fronts[64]
+    cdef zs_span *spans
+    cdef Py_buffer *views
+    cdef list kept
+    cdef size_t count, bytes, span_count, span_room, view_count, view_room
+    cdef int clear(self) except -1
+    cdef int fill(self, list messages, size_t start, size_t max_message) except -1
+    cdef int add(self, object message, size_t max_message) except -1
+    cdef int add_message(self, object message) except -1
+    cdef int add_span(self, object data, bint leaf) except -1
+    cdef int seal(self, const zs_libs *libs, object suite, zs_sender *sender, uint64_t first) except -1

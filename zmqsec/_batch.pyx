@@ -1,0 +1,164 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# _batch.pyx: up to 64 messages on their way from Python's buffers into sealed parts (floor 8).
+"""Messages gathered for the C core; used by seal_many and by the channel."""
+
+import zmq
+
+from . import limits as L
+from ._parts import encode_parts
+from .errors import PartsError
+from .message import Message, Metadata
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memset
+
+from ._parts cimport put_metadata, put_parts
+
+
+cdef class Batch:
+    """Up to 64 messages about to be sealed: spans into the users' buffers, which it holds until `clear`."""
+
+    def __dealloc__(self):
+        self.clear()
+        free(self.spans)
+        free(self.views)
+
+    cdef int clear(self) except -1:
+        cdef size_t i
+        for i in range(self.view_count):
+            PyBuffer_Release(&self.views[i])
+        if self.kept is None:
+            self.kept = []
+        else:
+            self.kept.clear()
+        self.count = self.bytes = self.span_count = self.view_count = 0
+        return 0
+
+    cdef int fill(self, list messages, size_t start, size_t max_message) except -1:
+        """Take messages from `start` on, until the batch is full; sets `count`."""
+        cdef size_t i, total = len(messages)
+        self.clear()
+        while start + self.count < total and self.count < ZS_BATCH and self.bytes < 1 << 20:
+            self.add(messages[start + self.count], max_message)
+        for i in range(self.count):
+            self.items[i].body = self.spans + self.body_at[i]
+            self.fronts[i] = self.spans + self.front_at[i]
+            if zs_seal_measure(&self.items[i], max_message) != ZS_OK:
+                raise PartsError(f"message {start + i} cannot be sealed: its sealed part would pass {max_message} bytes "
+                                 f"or its header parts {L.MAX_HEADER_PARTS_BYTES}, or it has no part at all")
+        return 0
+
+    cdef int add(self, object message, size_t max_message) except -1:
+        cdef zs_seal_item *item = &self.items[self.count]
+        cdef size_t i = self.count
+        memset(item, 0, sizeof(item[0]))
+        self.front_at[i] = self.body_at[i] = self.span_count
+        self.front_counts[i] = 0
+        if PyBytes_CheckExact(message):
+            self.add_span(message, True)
+        elif isinstance(message, Message):
+            self.add_message(message)
+        elif isinstance(message, (list, tuple)):
+            if any(isinstance(part, (list, tuple, Metadata)) for part in message):
+                self.add_span(encode_parts(message), False)
+            else:
+                for part in message:
+                    self.add_span(part, True)
+        else:
+            self.add_span(message, True)
+        item.body_count = self.span_count - self.body_at[i]
+        for at in range(self.body_at[i], self.span_count):
+            self.bytes += self.spans[at].len
+        self.count += 1
+        return 0
+
+    cdef int add_message(self, object message) except -1:
+        cdef zs_seal_item *item = &self.items[self.count]
+        cdef bytearray header = bytearray()
+        cdef bytes encoded
+        for front in message.envelope:
+            self.add_span(front, False)
+        if message.topic is not None:
+            self.add_span(message.topic, False)
+            put_metadata(header, "topic", message.topic, True)
+        self.front_counts[self.count] = self.span_count - self.front_at[self.count]
+        for name, value in message.metadata.items():
+            if name == "topic":
+                raise PartsError("metadata 'topic' is written by zmqsec itself; give it as Message.topic")
+            if isinstance(value, Metadata):
+                put_metadata(header, name, value.value, value.critical)
+            else:
+                put_metadata(header, name, value, False)
+        put_parts(header, message.header, 1)
+        encoded = bytes(header)
+        self.kept.append(encoded)
+        item.header.data, item.header.len = <const uint8_t *>PyBytes_AS_STRING(encoded), len(encoded)
+        item.kind = message.kind
+        if message.protect not in ("sealed", "authenticated"):
+            raise PartsError(f"protect={message.protect!r}: 'sealed' or 'authenticated' is allowed")
+        item.flags = ZS_FLAG_CLEAR_BODY if message.protect == "authenticated" else 0
+        self.body_at[self.count] = self.span_count
+        self.add_span(encode_parts(message.body), False)
+        return 0
+
+    cdef int add_span(self, object data, bint leaf) except -1:
+        cdef zs_span *span
+        cdef Py_buffer *view
+        if self.span_count == self.span_room:
+            self.span_room = 2 * self.span_room + ZS_BATCH
+            self.spans = <zs_span *>realloc(self.spans, self.span_room * sizeof(zs_span))
+            if self.spans == NULL:
+                raise MemoryError()
+        span = &self.spans[self.span_count]
+        if PyBytes_CheckExact(data):
+            span.data, span.len = <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+        else:
+            if isinstance(data, zmq.Frame):
+                data = data.buffer
+            if isinstance(data, str):
+                raise PartsError(f"a message must be bytes-like, not str: {data!r}; use send_string or encode it")
+            if self.view_count == self.view_room:
+                self.view_room = 2 * self.view_room + ZS_BATCH
+                self.views = <Py_buffer *>realloc(self.views, self.view_room * sizeof(Py_buffer))
+                if self.views == NULL:
+                    raise MemoryError()
+            view = &self.views[self.view_count]
+            try:
+                PyObject_GetBuffer(data, view, PyBUF_SIMPLE)
+            except TypeError:
+                raise PartsError(f"a message must be bytes-like, a list of parts or a Message, "
+                                 f"not {type(data).__name__}") from None
+            except BufferError:
+                raise PartsError("a message's buffer must be C-contiguous") from None
+            self.view_count += 1
+            span.data, span.len = <const uint8_t *>view.buf, view.len
+        self.kept.append(data)
+        span.leaf = leaf
+        self.span_count += 1
+        return 0
+
+    cdef int seal(self, const zs_libs *libs, object suite, zs_sender *sender, uint64_t first) except -1:
+        """Seal into each item's `out`, by the core, or by a `suite` written in Python.
+
+        `sender` is the caller's copy, so that no rotation can reach it meanwhile.
+        """
+        cdef size_t i
+        cdef zs_aead_job *job
+        cdef bytes sealed
+        if suite is None:
+            with nogil:
+                zs_seal_prepare(sender, first, self.items, self.count, self.jobs)
+                zs_aead_seal_many(libs, sender.suite, self.jobs, self.count)
+            return 0
+        zs_seal_prepare(sender, first, self.items, self.count, self.jobs)
+        for i in range(self.count):
+            job = &self.jobs[i]
+            sealed = suite.seal(<bytes>sender.key[:L.KEY_BYTES], <bytes>job.ad[ZS_NONCE_OFFSET:ZS_HEADER_BYTES],
+                                        <bytes>job.ad[:job.ad_len], <bytes>job.data[:job.len])
+            if len(sealed) != job.len + ZS_TAG_BYTES:
+                raise PartsError(f"suite {sender.suite} gave {len(sealed)} bytes for {job.len}; "
+                                 f"{ZS_TAG_BYTES} more are allowed")
+            memcpy(job.out, PyBytes_AS_STRING(sealed), job.len + ZS_TAG_BYTES)
+        return 0
