@@ -10,6 +10,7 @@ from typing import Final
 
 # The sealed part (spec: "The sealed part").
 MAGIC: Final = b"\x00ZS"
+ATTESTATION_MAGIC: Final = b"\x00ZA"
 VERSION: Final = 1
 HEADER_BYTES: Final = 32
 TAG_BYTES: Final = 16
@@ -39,6 +40,7 @@ MAX_PART_BYTES: Final = (1 << 30) - 1
 MAX_METADATA_NAME_BYTES: Final = 255
 MAX_PARTS: Final = 1024
 MAX_DEPTH: Final = 8
+DEPTH_LIMIT: Final = 64
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
 # Suites.
@@ -61,6 +63,8 @@ MAX_SESSIONS: Final = 65536
 MAX_ENVELOPE_FRAMES: Final = 16
 MAX_ATTESTATION_FRAMES: Final = 16
 MAX_KEPT_REFUSALS: Final = 64
+BATCH: Final = 64
+BATCH_BYTES: Final = 1 << 20
 
 # How the sealed part stands among the frames of one ZeroMQ message.
 LAYOUT_PLAIN: Final = 0

@@ -1,0 +1,183 @@
+"""A socket's traffic in batches, in Python over pyzmq's own calls (floor 8); spec, "The frames around the sealed part"."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import zmq
+
+from . import limits
+from .errors import Reason, Refusal, SocketError
+from .message import Message, Part
+from .parts import as_bytes, leaves
+from .receiver import Receiver, as_views
+from .session import Session, seal_many
+
+_MAX_FRAMES = limits.MAX_ENVELOPE_FRAMES + 1 + limits.MAX_ATTESTATION_FRAMES
+
+
+def is_sealed(frame: bytes) -> bool:
+    """Does `frame` look like a sealed part? Only its length and its magic are looked at."""
+    return len(frame) >= limits.MIN_SEALED_BYTES and frame.startswith(limits.MAGIC)
+
+
+@dataclass(slots=True)
+class _Taken:
+    """One opened message with the frames that stood in front of it."""
+
+    message: Message
+    front: list[bytes]
+
+
+class Channel:
+    """A socket's traffic in batches; `layout` says where the sealed part stands.
+
+    `receiver` opens what comes, `session` seals what goes; either may be None for a socket of one direction.
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[Any],
+        session: Session | None,
+        receiver: Receiver | None,
+        *,
+        layout: int = limits.LAYOUT_PLAIN,
+        accept_subscriptions: bool = False,
+    ) -> None:
+        if layout not in (limits.LAYOUT_PLAIN, limits.LAYOUT_TOPIC, limits.LAYOUT_ENVELOPE):
+            raise SocketError(f"layout {layout}: 0 (plain), 1 (topic) or 2 (envelope) is allowed")
+        self.socket, self.session, self.receiver = socket, session, receiver
+        self._layout, self._subscriptions = layout, accept_subscriptions
+        self._refusals: deque[Refusal] = deque(maxlen=limits.MAX_KEPT_REFUSALS)
+        self._max_message = limits.MAX_MESSAGE_BYTES if receiver is None else receiver.max_message
+
+    # -- send --
+
+    def send_one(self, message: Any, flags: int = 0) -> None:
+        """Seal and send one message; raises zmq.Again where it cannot be queued, as pyzmq does."""
+        if self.send_many([message], flags) == 0:
+            raise zmq.Again
+
+    def send_many(self, messages: Iterable[Any], flags: int = 0) -> int:
+        """Seal and send; returns how many went, fewer than given only with DONTWAIT or SNDTIMEO."""
+        if self.session is None:
+            raise SocketError("this socket has no session to seal with")
+        sent = 0
+        every = list(messages)
+        for start in range(0, len(every), limits.BATCH):
+            batch = every[start : start + limits.BATCH]
+            for message, sealed in zip(batch, seal_many(batch, self.session, max_message=self._max_message), strict=True):
+                try:
+                    zmq.Socket.send_multipart(self.socket, [*_front(message), sealed], flags)
+                except zmq.Again:
+                    return sent
+                sent += 1
+        return sent
+
+    # -- receive --
+
+    def recv_one(self, flags: int = 0, form: int = limits.FORM_PARTS, copy: bool = True) -> list[Any] | None:
+        """The messages of one sealed part, or None if it was refused; raises zmq.Again as pyzmq does."""
+        return self.recv_many(1, flags, form, copy) or None
+
+    def recv_many(
+        self, max_messages: int, flags: int = 0, form: int = limits.FORM_PARTS, copy: bool = True
+    ) -> list[Any]:
+        """Up to `max_messages` sealed parts, opened; blocks for the first as `flags` and RCVTIMEO say.
+
+        A bundle gives one item for each of its messages. [] if all that came was refused.
+        """
+        if self.receiver is None:
+            raise SocketError("this socket has no association to open with")
+        out: list[Any] = []
+        now = None
+        for _ in range(max_messages):
+            try:
+                frames = self._receive_frames(flags)
+            except zmq.Again:
+                if now is None:
+                    raise
+                break
+            flags |= zmq.DONTWAIT
+            now = self.receiver._now() if now is None else now
+            out += self._open(frames, now, form, copy)
+        return out
+
+    def take_refusals(self) -> list[Refusal]:
+        """The refusals since the last call, at most the newest 64; all are counted in the receiver."""
+        taken = list(self._refusals)
+        self._refusals.clear()
+        return taken
+
+    def _receive_frames(self, flags: int) -> list[bytes] | None:
+        """All frames of one message, or None if there were more than may be."""
+        frames = [zmq.Socket.recv(self.socket, flags)]
+        too_many = False
+        while zmq.Socket.getsockopt(self.socket, zmq.RCVMORE):
+            frame = zmq.Socket.recv(self.socket)
+            too_many = too_many or len(frames) == _MAX_FRAMES
+            if not too_many:
+                frames.append(frame)
+        return None if too_many else frames
+
+    def _place(self, frames: list[bytes]) -> int | None:
+        """Where the sealed part stands; never looked for further than the envelope can reach."""
+        reach = (0, 1, limits.MAX_ENVELOPE_FRAMES)[self._layout]
+        for at, frame in enumerate(frames[: reach + 1]):
+            if is_sealed(frame):
+                behind = frames[at + 1 :]
+                if len(behind) > limits.MAX_ATTESTATION_FRAMES:
+                    return None
+                return at if all(one.startswith(limits.ATTESTATION_MAGIC) for one in behind) else None
+        return None
+
+    def _open(self, frames: list[bytes] | None, now: int, form: int, copy: bool) -> list[Any]:
+        assert self.receiver is not None
+        at = None if frames is None else self._place(frames)
+        if frames is None or at is None:
+            if frames is not None and self._subscriptions and len(frames) == 1 and frames[0][:1] in (b"\0", b"\1"):
+                return [_subscription(frames[0], form)]
+            self.receiver.refused[str(Reason.MALFORMED)] += 1
+            self._refusals.append(Refusal(Reason.MALFORMED))
+            return []
+        topic = frames[0] if self._layout == limits.LAYOUT_TOPIC and at == 1 else None
+        opened = self.receiver.open(frames[at], topic, now)
+        if isinstance(opened, Refusal):
+            self._refusals.append(opened)
+            return []
+        if not copy:
+            opened.body = as_views(opened.body)
+        return _deliver(_Taken(opened, frames[:at]), form)
+
+
+def _front(message: Any) -> list[bytes]:
+    if not isinstance(message, Message):
+        return []
+    return [*map(as_bytes, message.envelope), *([] if message.topic is None else [message.topic])]
+
+
+def _subscription(frame: bytes, form: int) -> Any:
+    if form == limits.FORM_MESSAGES:
+        return Message(body=[frame], protect="authenticated", kind=limits.KIND_CONTROL)
+    return frame if form == limits.FORM_PARTS else [frame]
+
+
+def _deliver(taken: _Taken, form: int) -> list[Any]:
+    """One item, or one for each message of a bundle, in the form asked for."""
+    message, front = taken.message, taken.front
+    bundled = message.kind == limits.KIND_BUNDLE
+    if form == limits.FORM_MESSAGES:
+        envelope = tuple(front if message.topic is None else front[:-1])
+        bodies: Sequence[Any] = [part for part in message.body if isinstance(part, list)] if bundled else [message.body]
+        return [replace(message, body=body, envelope=envelope, kind=0 if bundled else message.kind) for body in bodies]
+    groups: list[Sequence[Part]] = [message.body]
+    if bundled:
+        groups = [part for part in message.body if isinstance(part, list)]
+    out: list[Any] = []
+    for group in groups:
+        parts = [*front, *leaves(group)]
+        out.append(parts[0] if form == limits.FORM_PARTS and len(parts) == 1 and not front else parts)
+    return out

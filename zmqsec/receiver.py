@@ -1,0 +1,259 @@
+"""The receiver and opening in Python (floor 8): the checks of the specification in their order, cheapest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import limits
+from .errors import AssociationError, Reason, Refusal, SocketError
+from .header import Header, derive_suite_key
+from .message import AssociationLike, Clock, Message, Metadata, Part
+from .parts import PartsRefused, Scanner, as_bytes
+from .suites import Suite, suite_by_number
+from .window import Window
+
+
+class _Refused(Exception):
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One association of a receiver: its key, and the sessions that have been authenticated."""
+
+    association: AssociationLike
+    key: bytes
+    suite: Suite
+    floor: int = -1
+    windows: dict[bytes, Window] = field(default_factory=dict)
+
+
+class Receiver:
+    """The receiving side: associations, sessions with their replay windows, limits, and counts.
+
+    `max_message` is in bytes of a sealed part, `max_sessions` counts sessions of all associations together,
+    `understood` names critical metadata besides ``topic``, `kinds` are the kinds of message that are accepted.
+    """
+
+    def __init__(
+        self,
+        associations: Iterable[AssociationLike] = (),
+        *,
+        clock: Clock = time.time,
+        max_message: int = limits.MAX_MESSAGE_BYTES,
+        max_parts: int = limits.MAX_PARTS,
+        max_depth: int = limits.MAX_DEPTH,
+        max_sessions: int = limits.MAX_SESSIONS,
+        understood: Collection[str] = (),
+        kinds: Collection[int] = (limits.KIND_DATA, limits.KIND_BUNDLE),
+    ) -> None:
+        for name, value, most in (
+            ("max_message", max_message, limits.MAX_PART_BYTES),
+            ("max_parts", max_parts, 1 << 28),
+            ("max_depth", max_depth, limits.DEPTH_LIMIT),
+            ("max_sessions", max_sessions, 1 << 24),
+        ):
+            if not 1 <= value <= most:
+                raise AssociationError(f"{name}={value}: 1 to {most} is allowed")
+        self._clock = clock
+        self._began = self._now()
+        self.max_message, self._max_parts, self._max_depth = max_message, max_parts, max_depth
+        self._max_sessions, self._understood, self._kinds = max_sessions, frozenset(understood), frozenset(kinds)
+        self._entries: dict[int, _Entry] = {}
+        self.opened = 0
+        self.refused = {str(reason): 0 for reason in Reason}
+        for association in associations:
+            self.add(association)
+
+    def add(self, association: AssociationLike) -> None:
+        """Accept an association's messages from now on; its SPI must not stand yet."""
+        if association.spi in self._entries:
+            raise AssociationError(f"SPI {association.spi:#010x} stands already in this receiver")
+        key = derive_suite_key(association.secret, association.suite, association.spi)
+        self._entries[association.spi] = _Entry(association, key, suite_by_number(association.suite))
+
+    def remove(self, spi: int) -> None:
+        """Forget an association and all of its sessions."""
+        if spi not in self._entries:
+            raise AssociationError(f"SPI {spi:#010x} is unknown to this receiver")
+        del self._entries[spi]
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions have a window now."""
+        return sum(len(entry.windows) for entry in self._entries.values())
+
+    def _now(self) -> int:
+        return max(0, int(self._clock()))
+
+    def open(self, frame: bytes, topic: bytes | None, now: int) -> Message | Refusal:
+        """Open one sealed part: the checks in the order of the specification, and counts of the outcome."""
+        try:
+            message = self._open(frame, topic, now)
+        except (_Refused, PartsRefused) as refused:
+            self.refused[str(refused.reason)] += 1
+            spi = int.from_bytes(frame[8:12], "little") if len(frame) >= 12 else None
+            return Refusal(refused.reason, refused.detail, spi)
+        self.opened += 1
+        return message
+
+    def _open(self, frame: bytes, topic: bytes | None, now: int) -> Message:
+        header = self._check_shape(frame)
+        entry = self._check_association(header)
+        self._check_session(entry, header, now)
+        plaintext = self._unseal(entry, header, frame)
+        self._commit(entry, header)
+        return self._read(header, frame, plaintext, topic)
+
+    def _check_shape(self, frame: bytes) -> Header:
+        """Length, magic, version, suite, kind, flags, H and sequence number within bounds."""
+        if len(frame) > self.max_message:
+            raise _Refused(Reason.TOO_LARGE)
+        if len(frame) < limits.MIN_SEALED_BYTES or not frame.startswith(limits.MAGIC):
+            raise _Refused(Reason.MALFORMED)
+        header = Header.decode(frame)
+        if frame[3] != limits.VERSION:
+            raise _Refused(Reason.VERSION)
+        if header.suite == 0 or limits.SUITE_AES256CTR_HMACSHA256 < header.suite < limits.FIRST_USER_SUITE:
+            raise _Refused(Reason.SUITE)
+        if header.kind > limits.KIND_CONTROL or header.flags & ~(limits.FLAG_CLEAR_BODY | limits.FLAG_ORIGIN_ATTESTED):
+            raise _Refused(Reason.MALFORMED)
+        if limits.HEADER_BYTES + header.header_parts + limits.TAG_BYTES > len(frame):
+            raise _Refused(Reason.MALFORMED)
+        if header.sequence >= limits.MAX_SEQUENCE:
+            raise _Refused(Reason.MALFORMED)
+        return header
+
+    def _check_association(self, header: Header) -> _Entry:
+        """SPI known, its suite equal, kind and protection permitted."""
+        entry = self._entries.get(header.spi)
+        if entry is None:
+            raise _Refused(Reason.UNKNOWN_SPI)
+        if entry.association.suite != header.suite:
+            raise _Refused(Reason.SUITE)
+        if header.kind not in self._kinds:
+            raise _Refused(Reason.NOT_PERMITTED)
+        if header.flags & limits.FLAG_CLEAR_BODY and not entry.association.allow_clear:
+            raise _Refused(Reason.NOT_PERMITTED)
+        return entry
+
+    def _check_session(self, entry: _Entry, header: Header, now: int) -> None:
+        """The session fresh, the sequence number neither seen nor behind the window."""
+        policy, start = entry.association, header.start
+        if now > start + policy.lifetime:
+            raise _Refused(Reason.STALE_SESSION)
+        window = entry.windows.get(header.session)
+        if window is not None:
+            if not window.check(header.sequence):
+                raise _Refused(Reason.REPLAYED)
+            return
+        too_early = start > now + policy.skew
+        too_late = start <= entry.floor or start + policy.late_join + policy.skew < self._began
+        if too_early or too_late:
+            raise _Refused(Reason.STALE_SESSION)
+
+    def _unseal(self, entry: _Entry, header: Header, frame: bytes) -> bytes:
+        """The body, once the tag has held."""
+        before = limits.HEADER_BYTES + header.header_parts
+        clear = bool(header.flags & limits.FLAG_CLEAR_BODY)
+        covered = len(frame) - limits.TAG_BYTES if clear else before
+        nonce = frame[limits.NONCE_OFFSET : limits.HEADER_BYTES]
+        plaintext = entry.suite.open(entry.key, nonce, frame[:covered], frame[covered:])
+        if plaintext is None:
+            raise _Refused(Reason.FORGED)
+        return frame[before:covered] if clear else plaintext
+
+    def _commit(self, entry: _Entry, header: Header) -> None:
+        """Only now does state move: the session's entry and its window."""
+        window = entry.windows.get(header.session)
+        if window is not None:
+            window.commit(header.sequence)
+            return
+        if self.sessions >= self._max_sessions:
+            self._evict_oldest()
+        entry.windows[header.session] = Window(header.sequence)
+
+    def _evict_oldest(self) -> None:
+        """Its window is lost, so nothing as old as it is ever begun again."""
+        oldest = min(
+            ((int.from_bytes(session[:4], "little"), session, entry) for entry in self._entries.values()
+             for session in entry.windows),
+            key=lambda item: item[:2],
+        )  # fmt: skip
+        start, session, entry = oldest
+        entry.floor = max(entry.floor, start)
+        del entry.windows[session]
+
+    def _read(self, header: Header, frame: bytes, body: bytes, topic: bytes | None) -> Message:
+        """Header parts, body parts, critical metadata, topic, attestation."""
+        scanner = Scanner(self._max_parts, self._max_depth, self._understood)
+        front = scanner.header(frame[limits.HEADER_BYTES : limits.HEADER_BYTES + header.header_parts])
+        parts = scanner.body(body, bundle=header.kind == limits.KIND_BUNDLE)
+        if scanner.topic != topic:
+            raise _Refused(Reason.TOPIC_MISMATCH)
+        if header.flags & limits.FLAG_ORIGIN_ATTESTED:
+            raise _Refused(Reason.UNATTESTED)
+        metadata, rest = _split_metadata(front)
+        return Message(
+            body=parts,
+            header=rest,
+            metadata=metadata,
+            protect="authenticated" if header.flags & limits.FLAG_CLEAR_BODY else "sealed",
+            kind=header.kind,
+            topic=topic,
+            spi=header.spi,
+            session=header.session,
+            sequence=header.sequence,
+        )
+
+
+def _split_metadata(front: Sequence[Part]) -> tuple[dict[str, bytes | Metadata], list[Part]]:
+    """The first metadata of each name as a mapping, everything else in the header as a list."""
+    metadata: dict[str, bytes | Metadata] = {}
+    rest: list[Part] = []
+    for part in front:
+        if not isinstance(part, Metadata) or (part.name != "topic" and part.name in metadata):
+            rest.append(part)
+        elif part.name != "topic":
+            metadata[part.name] = part if part.critical else part.value
+    return metadata, rest
+
+
+def as_views(parts: Sequence[Part]) -> list[Part]:
+    """The same parts with every leaf as a memoryview."""
+    return [
+        as_views(part) if isinstance(part, list) else part if isinstance(part, Metadata) else memoryview(part)
+        for part in parts
+    ]
+
+
+def open_many(
+    frames: Iterable[Any],
+    receiver: Receiver,
+    *,
+    topics: Sequence[Any] | None = None,
+    copy: bool = False,
+) -> list[Message | Refusal]:
+    """Open sealed parts (bytes-like or zmq.Frame), in order; a Message or a Refusal for each.
+
+    This implementation opens in fresh memory always; with ``copy=False`` leaves are memoryviews of it, else bytes.
+    `topics` gives the topic frame that came with each, or None.
+    """
+    every = list(frames)
+    names = [None] * len(every) if topics is None else [None if t is None else as_bytes(t) for t in topics]
+    if len(names) != len(every):
+        raise SocketError(f"{len(names)} topics for {len(every)} frames; give one (or None) for each")
+    out: list[Message | Refusal] = []
+    for start in range(0, len(every), 64):
+        now = receiver._now()
+        for frame, topic in zip(every[start : start + 64], names[start : start + 64], strict=True):
+            opened = receiver.open(as_bytes(frame), topic, now)
+            if isinstance(opened, Message) and not copy:
+                opened.body = as_views(opened.body)
+            out.append(opened)
+    return out

@@ -1,0 +1,28 @@
+"""The protocol in readable Python over pysodium (floor 9): oracle of the tests, fallback, peer of the benchmarks.
+
+It has the names of the C core (``zmqsec._core``) and gives the same bytes for the same inputs. Read it in the order
+of a message: ``parts`` encodes the parts, ``header`` the 32 bytes in front and the keys, ``session`` seals with one of
+the ``suites``; ``receiver`` checks and opens, with a replay ``window`` for each session; ``channel`` moves the frames.
+"""
+
+from __future__ import annotations
+
+from .channel import Channel
+from .header import Header, derive_spi, derive_suite_key
+from .parts import decode_parts, encode_parts
+from .receiver import Receiver, open_many
+from .session import Session, random_bytes, seal_many
+
+__all__ = [
+    "Channel",
+    "Header",
+    "Receiver",
+    "Session",
+    "decode_parts",
+    "derive_spi",
+    "derive_suite_key",
+    "encode_parts",
+    "open_many",
+    "random_bytes",
+    "seal_many",
+]
