@@ -76,9 +76,14 @@ cdef class Channel:
     cdef readonly CSession session
     cdef readonly CReceiver receiver
     cdef object refusals
+    # How many frames stood in front of each item that the last receive gave; empty where none can.
+    cdef readonly list fronts
+    # Sealed parts sent, and refusals that take_refusals would give.
+    cdef readonly uint64_t sealed
+    cdef readonly uint64_t waiting_refusals
     cdef bint subscriptions
     cdef bint busy
-    cdef size_t max_message
+    cdef readonly size_t max_message
 
     def __init__(self, socket, CSession session, CReceiver receiver, *, layout=L.LAYOUT_PLAIN,
                  accept_subscriptions=False):
@@ -87,6 +92,7 @@ cdef class Channel:
         self.socket, self.session, self.receiver = socket, session, receiver
         self.subscriptions = accept_subscriptions
         self.batch = Batch()
+        self.fronts = []
         self.refusals = deque(maxlen=L.MAX_KEPT_REFUSALS)
         self.max_message = L.MAX_MESSAGE_BYTES if receiver is None else receiver.receiver.max_message
         zs_channel_init(&self.channel, &engine_libs().zmq, <zs_layout><int>layout)
@@ -105,6 +111,10 @@ cdef class Channel:
         self.channel.socket = <void *>handle
         self.busy = True
         return 0
+
+    def use_session(self, CSession session):
+        """Seal with another session from now on; None: seal nothing."""
+        self.session = session
 
     # -- send --
 
@@ -130,6 +140,7 @@ cdef class Channel:
                 if went < self.batch.count:
                     break
         finally:
+            self.sealed += sent
             self.busy = False
             self.batch.clear()
         return sent
@@ -176,6 +187,7 @@ cdef class Channel:
         """The refusals since the last call, at most the newest 64; all are counted in the receiver."""
         cdef list taken = list(self.refusals)
         self.refusals.clear()
+        self.waiting_refusals = 0
         return taken
 
     cdef list receive(self, size_t maximum, int flags, int form, bint copy):
@@ -185,6 +197,8 @@ cdef class Channel:
         if self.receiver is None:
             raise SocketError("this socket has no association to open with")
         self.enter()
+        if self.channel.layout != ZS_LAYOUT_PLAIN:
+            self.fronts = []
         try:
             while taken < maximum:
                 while True:
@@ -224,11 +238,16 @@ cdef class Channel:
         for i in range(count):
             if at == opening or owner[at] != i:
                 self.deliver_subscription(out, i, form)
+                self.fronts.append(0)
                 continue
             if items[at].status != ZS_OK:
                 self.refusals.append(refusal_of(&items[at]))
+                self.waiting_refusals += 1
             else:
                 self.deliver(out, i, &items[at], form, copy)
+                if self.channel.layout != ZS_LAYOUT_PLAIN:
+                    while len(self.fronts) < len(out):
+                        self.fronts.append(self.channel.messages[i].sealed - self.channel.messages[i].first)
             at += 1
         return 0
 

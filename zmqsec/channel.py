@@ -52,7 +52,15 @@ class Channel:
         self.socket, self.session, self.receiver = socket, session, receiver
         self._layout, self._subscriptions = layout, accept_subscriptions
         self._refusals: deque[Refusal] = deque(maxlen=limits.MAX_KEPT_REFUSALS)
-        self._max_message = limits.MAX_MESSAGE_BYTES if receiver is None else receiver.max_message
+        #: How many frames stood in front of each item that the last receive gave; empty where none can.
+        self.fronts: list[int] = []
+        #: Sealed parts sent, and refusals that take_refusals would give.
+        self.sealed = self.waiting_refusals = 0
+        self.max_message = limits.MAX_MESSAGE_BYTES if receiver is None else receiver.max_message
+
+    def use_session(self, session: Session | None) -> None:
+        """Seal with another session from now on; None: seal nothing."""
+        self.session = session
 
     # -- send --
 
@@ -69,12 +77,15 @@ class Channel:
         every = list(messages)
         for start in range(0, len(every), limits.BATCH):
             batch = every[start : start + limits.BATCH]
-            for message, sealed in zip(batch, seal_many(batch, self.session, max_message=self._max_message), strict=True):
+            for message, sealed in zip(batch, seal_many(batch, self.session, max_message=self.max_message), strict=True):
                 try:
-                    zmq.Socket.send_multipart(self.socket, [*_front(message), sealed], flags)
+                    for front in _front(message):
+                        zmq.Socket.send(self.socket, front, flags | zmq.SNDMORE)
+                    zmq.Socket.send(self.socket, sealed, flags)
                 except zmq.Again:
                     return sent
                 sent += 1
+                self.sealed += 1
         return sent
 
     # -- receive --
@@ -93,6 +104,7 @@ class Channel:
         if self.receiver is None:
             raise SocketError("this socket has no association to open with")
         out: list[Any] = []
+        self.fronts = []
         now = None
         for _ in range(max_messages):
             try:
@@ -103,13 +115,17 @@ class Channel:
                 break
             flags |= zmq.DONTWAIT
             now = self.receiver._now() if now is None else now
-            out += self._open(frames, now, form, copy)
+            items, front = self._open(frames, now, form, copy)
+            out += items
+            if self._layout != limits.LAYOUT_PLAIN:
+                self.fronts += [front] * len(items)
         return out
 
     def take_refusals(self) -> list[Refusal]:
         """The refusals since the last call, at most the newest 64; all are counted in the receiver."""
         taken = list(self._refusals)
         self._refusals.clear()
+        self.waiting_refusals = 0
         return taken
 
     def _receive_frames(self, flags: int) -> list[bytes] | None:
@@ -134,23 +150,27 @@ class Channel:
                 return at if all(one.startswith(limits.ATTESTATION_MAGIC) for one in behind) else None
         return None
 
-    def _open(self, frames: list[bytes] | None, now: int, form: int, copy: bool) -> list[Any]:
+    def _refuse(self, refusal: Refusal) -> tuple[list[Any], int]:
+        self._refusals.append(refusal)
+        self.waiting_refusals += 1
+        return [], 0
+
+    def _open(self, frames: list[bytes] | None, now: int, form: int, copy: bool) -> tuple[list[Any], int]:
+        """The items of one ZeroMQ message, and how many frames stood in front of its sealed part."""
         assert self.receiver is not None
         at = None if frames is None else self._place(frames)
         if frames is None or at is None:
             if frames is not None and self._subscriptions and len(frames) == 1 and frames[0][:1] in (b"\0", b"\1"):
-                return [_subscription(frames[0], form)]
+                return [_subscription(frames[0], form)], 0
             self.receiver.refused[str(Reason.MALFORMED)] += 1
-            self._refusals.append(Refusal(Reason.MALFORMED))
-            return []
+            return self._refuse(Refusal(Reason.MALFORMED))
         topic = frames[0] if self._layout == limits.LAYOUT_TOPIC and at == 1 else None
         opened = self.receiver.open(frames[at], topic, now)
         if isinstance(opened, Refusal):
-            self._refusals.append(opened)
-            return []
+            return self._refuse(opened)
         if not copy:
             opened.body = as_views(opened.body)
-        return _deliver(_Taken(opened, frames[:at]), form)
+        return _deliver(_Taken(opened, frames[:at]), form), at
 
 
 def _front(message: Any) -> list[bytes]:

@@ -1,0 +1,77 @@
+"""zmqsec: message-based security for ZeroMQ.
+
+Messages are sealed by the sender and opened only by the endpoints, across any number of relays and in multicast::
+
+    import zmq, zmqsec
+
+    keys = zmqsec.Keyring([zmqsec.Association.load("orders.toml")])
+    with zmqsec.Context(keyring=keys) as context:
+        push = context.socket(zmq.PUSH, association="orders")
+        push.connect("tcp://relay:5555")
+        push.send(b"sealed before it leaves this process")
+
+``zmqsec.backend`` says which implementation runs, ``"c"`` or ``"python"``.
+"""
+
+from __future__ import annotations
+
+from . import backend as _backend
+from .context import Context, Poller
+from .errors import (
+    AssociationError,
+    BackendError,
+    KeyFileError,
+    PartsError,
+    Reason,
+    Refusal,
+    SequenceExhausted,
+    SocketError,
+    StreamError,
+    SuiteError,
+    ZmqsecError,
+)
+from .keyring import Association, Keyring
+from .message import Message, Metadata
+from .socket import Socket
+from .stats import Stats
+from .suites import Suite, register_suite, suite_names
+
+__version__ = "0.1.0"
+
+#: Which implementation runs: ``"c"`` or ``"python"``.
+backend: str = _backend.name
+
+Receiver = _backend.implementation.Receiver
+Session = _backend.implementation.Session
+open_many = _backend.implementation.open_many
+seal_many = _backend.implementation.seal_many
+
+__all__ = [
+    "Association",
+    "AssociationError",
+    "BackendError",
+    "Context",
+    "KeyFileError",
+    "Keyring",
+    "Message",
+    "Metadata",
+    "PartsError",
+    "Poller",
+    "Reason",
+    "Receiver",
+    "Refusal",
+    "SequenceExhausted",
+    "Session",
+    "Socket",
+    "SocketError",
+    "Stats",
+    "StreamError",
+    "Suite",
+    "SuiteError",
+    "ZmqsecError",
+    "backend",
+    "open_many",
+    "register_suite",
+    "seal_many",
+    "suite_names",
+]

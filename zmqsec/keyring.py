@@ -1,0 +1,272 @@
+"""Associations and the keyring that holds them: what the user names and trusts (floor 10)."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from . import limits
+from .backend import implementation
+from .errors import AssociationError, KeyFileError
+from .suites import suite_by_name, suite_by_number
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_MAX_SPI = 0xFFFFFFFF
+_MAX_SECONDS = 10 * 365 * 86400
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_MAX_FILE_BYTES = 65536
+
+
+def _check_seconds(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MAX_SECONDS:
+        raise AssociationError(f"{name}={value!r}: a whole number of seconds from {least} to {_MAX_SECONDS} is allowed")
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Association:
+    """A shared secret with its name, SPI, suite and policy; whoever holds it can seal and open (spec, "Associations").
+
+    `secret` is 32 bytes, `spi` 1 to 2^32 - 1, `suite` the suite's number. Policy, in seconds: a session is accepted
+    until `lifetime` after its start, at most `skew` before it, and if it began no more than `late_join` before the
+    receiver did (0: only what began after it; spec, "Late joiners"). `allow_clear` accepts messages that are
+    authenticated and not encrypted.
+    """
+
+    name: str
+    spi: int
+    suite: int
+    secret: bytes = field(repr=False)
+    lifetime: int = limits.REJECT_AFTER_TIME
+    skew: int = limits.CLOCK_SKEW
+    late_join: int = limits.REJECT_AFTER_TIME
+    allow_clear: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.secret, bytes) or len(self.secret) != limits.KEY_BYTES:
+            size = len(self.secret) if isinstance(self.secret, (bytes, bytearray)) else type(self.secret).__name__
+            raise AssociationError(f"a secret of {size}: exactly {limits.KEY_BYTES} bytes are allowed")
+        if self.secret == bytes(limits.KEY_BYTES):
+            raise AssociationError("a secret of 32 zero bytes is no secret; use Association.generate()")
+        if not isinstance(self.name, str) or not 1 <= len(self.name) <= 255:
+            raise AssociationError(f"association name {self.name!r}: 1 to 255 characters are allowed")
+        if isinstance(self.spi, bool) or not isinstance(self.spi, int) or not 1 <= self.spi <= _MAX_SPI:
+            raise AssociationError(f"spi={self.spi!r}: 1 to {_MAX_SPI} is allowed")
+        suite_by_number(self.suite)
+        _check_seconds("lifetime", self.lifetime, limits.REKEY_AFTER_TIME)
+        _check_seconds("skew", self.skew, 0)
+        _check_seconds("late_join", self.late_join, 0)
+        if not isinstance(self.allow_clear, bool):
+            raise AssociationError(f"allow_clear={self.allow_clear!r}: True or False is allowed")
+
+    @classmethod
+    def generate(cls, name: str = "default", *, suite: str = "xchacha20poly1305", **policy: Any) -> Association:
+        """A new association with a random secret."""
+        return cls.from_secret(implementation.random_bytes(limits.KEY_BYTES), name=name, suite=suite, **policy)
+
+    @classmethod
+    def from_secret(
+        cls,
+        secret: bytes,
+        *,
+        name: str = "default",
+        spi: int | None = None,
+        suite: str = "xchacha20poly1305",
+        **policy: Any,
+    ) -> Association:
+        """An association from 32 secret bytes; without `spi` both ends derive the same one from the secret."""
+        if not isinstance(secret, (bytes, bytearray)) or len(secret) != limits.KEY_BYTES:
+            given = f"{len(secret)} bytes" if isinstance(secret, (bytes, bytearray)) else type(secret).__name__
+            raise AssociationError(f"a secret of {given}: exactly {limits.KEY_BYTES} bytes are allowed")
+        chosen = implementation.derive_spi(bytes(secret)) if spi is None else spi
+        return cls(name=name, spi=chosen, suite=suite_by_name(suite).number, secret=bytes(secret), **policy)
+
+    @property
+    def suite_name(self) -> str:
+        """The suite's name."""
+        return suite_by_number(self.suite).name
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the association, secret included, as TOML with file mode 0600; an existing file stays unless told."""
+        target = Path(path)
+        lines = [
+            "# zmqsec association: whoever reads this file can read and write its messages.",
+            f"name = {_toml_string(self.name)}",
+            f"spi = {self.spi}",
+            f"suite = {_toml_string(self.suite_name)}",
+            f'secret = "{self.secret.hex()}"',
+            f"lifetime = {self.lifetime}",
+            f"skew = {self.skew}",
+            f"late_join = {self.late_join}",
+            f"allow_clear = {'true' if self.allow_clear else 'false'}",
+        ]
+        _write_private(target, "\n".join(lines) + "\n", overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Association:
+        """Read what `save` wrote; refuses a file that its group or others can read or write."""
+        table = _parse(Path(path), _read_private(Path(path)))
+        known = {one.name for one in fields(cls)}
+        unknown = sorted(set(table) - known)
+        if unknown:
+            raise KeyFileError(f"{path}: key {unknown[0]!r} is unknown; {', '.join(sorted(known))} are allowed")
+        for needed in ("name", "secret"):
+            if not isinstance(table.get(needed), str):
+                raise KeyFileError(f"{path}: {needed!r} must be there, as a string")
+        try:
+            secret = bytes.fromhex(table.pop("secret"))
+        except ValueError:
+            raise KeyFileError(f"{path}: 'secret' must be {2 * limits.KEY_BYTES} hexadecimal digits") from None
+        try:
+            return cls.from_secret(secret, **table)
+        except (AssociationError, TypeError) as error:
+            raise KeyFileError(f"{path}: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"Association(name={self.name!r}, spi={self.spi:#010x}, suite={self.suite_name!r}, secret=<hidden>)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Association):
+            return NotImplemented
+        return all(getattr(self, one.name) == getattr(other, one.name) for one in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.spi, self.suite))
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an association is not pickled, so that its secret goes nowhere unseen; use save and load")
+
+    __getstate__ = __reduce__
+
+
+def _toml_string(text: str) -> str:
+    """A TOML basic string."""
+    escaped = "".join(
+        f"\\u{ord(c):04X}" if ord(c) < 0x20 or ord(c) == 0x7F else f"\\{c}" if c in '"\\' else c for c in text
+    )
+    return f'"{escaped}"'
+
+
+def _write_private(target: Path, text: str, overwrite: bool) -> None:
+    """Through a temporary file of mode 0600 in the same folder, so that no half-written file is ever seen."""
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise KeyFileError(f"cannot write {target}: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            os.link(temporary, target)
+    except FileExistsError:
+        raise KeyFileError(f"{target} exists already; pass overwrite=True to replace it") from None
+    except OSError as error:
+        raise KeyFileError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _read_private(path: Path) -> str:
+    """The text of a regular file that only its owner can read and write."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise KeyFileError(f"{path} is not a regular file")
+            if status.st_mode & _OTHERS:
+                mode = stat.S_IMODE(status.st_mode)
+                raise KeyFileError(f"{path} has mode {mode:04o}: others could use the key; run chmod 600 {path}")
+            return file.read(_MAX_FILE_BYTES)
+    except OSError as error:
+        raise KeyFileError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise KeyFileError(f"{path} is not UTF-8 text") from error
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise KeyFileError(f"{path} is not TOML: {error}") from error
+
+
+class Keyring:
+    """The associations of a program, by name and by SPI. Changes reach running sockets at their next receive."""
+
+    def __init__(self, associations: Iterable[Association] = ()) -> None:
+        self._by_name: dict[str, Association] = {}
+        self._by_spi: dict[int, Association] = {}
+        self._listeners: weakref.WeakSet[Any] = weakref.WeakSet()
+        for association in associations:
+            self.add(association)
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> Keyring:
+        """Every ``*.toml`` of a directory, in the order of their names."""
+        folder = Path(directory)
+        if not folder.is_dir():
+            raise KeyFileError(f"{folder} is not a directory; a keyring is a directory of *.toml files")
+        return cls(Association.load(path) for path in sorted(folder.glob("*.toml")))
+
+    def add(self, association: Association) -> None:
+        """Add an association; its name and its SPI must be new."""
+        if not isinstance(association, Association):
+            raise AssociationError(f"a keyring holds Association objects, not {type(association).__name__}")
+        if association.name in self._by_name:
+            raise AssociationError(f"the keyring has an association named {association.name!r} already")
+        if association.spi in self._by_spi:
+            other = self._by_spi[association.spi].name
+            raise AssociationError(f"SPI {association.spi:#010x} of {association.name!r} is that of {other!r}")
+        self._by_name[association.name] = association
+        self._by_spi[association.spi] = association
+        self._tell()
+
+    def remove(self, name: str) -> None:
+        """Remove an association by name."""
+        association = self.get(name)
+        del self._by_name[name], self._by_spi[association.spi]
+        self._tell()
+
+    def get(self, name: str) -> Association:
+        """The association of that name; AssociationError names those that are there."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            there = ", ".join(sorted(self._by_name)) or "none"
+            raise AssociationError(f"no association named {name!r} in the keyring; there are: {there}") from None
+
+    def listen(self, listener: Any) -> None:
+        """Call ``listener.keyring_changed()`` after each change, for as long as the listener lives."""
+        self._listeners.add(listener)
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners):
+            listener.keyring_changed()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Association]:
+        return iter(tuple(self._by_name.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __repr__(self) -> str:
+        return f"Keyring({', '.join(self._by_name) or 'empty'})"

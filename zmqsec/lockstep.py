@@ -1,0 +1,74 @@
+"""REQ and REP over DEALER and ROUTER (floor 11): the order of calls, the delimiter, request ids.
+
+libzmq's own REQ and REP would stand still on a message that was refused; these go on waiting for the right one.
+"""
+
+from __future__ import annotations
+
+import os
+
+import zmq
+
+from . import limits
+
+_DELIMITER = b""
+
+
+class Request:
+    """The state of a REQ socket: send, receive, send; with `relaxed` a new request may replace one without reply."""
+
+    __slots__ = ("_expected", "_waiting", "correlate", "relaxed")
+
+    def __init__(self) -> None:
+        self.relaxed = self.correlate = False
+        self._waiting = False
+        self._expected: list[bytes] = [_DELIMITER]
+
+    def before_send(self) -> tuple[bytes, ...]:
+        """The envelope of the next request."""
+        if self._waiting and not self.relaxed:
+            raise zmq.ZMQError(zmq.EFSM)
+        self._expected = [os.urandom(4), _DELIMITER] if self.correlate else [_DELIMITER]
+        return tuple(self._expected)
+
+    def after_send(self) -> None:
+        self._waiting = True
+
+    def before_receive(self) -> None:
+        if not self._waiting:
+            raise zmq.ZMQError(zmq.EFSM)
+
+    def accept(self, front: list[bytes]) -> bool:
+        """Is this the envelope of the reply that is waited for?"""
+        if front != self._expected:
+            return False
+        self._waiting = False
+        return True
+
+
+class Reply:
+    """The state of a REP socket: receive, send, receive; the envelope of the request is that of the reply."""
+
+    __slots__ = ("_envelope",)
+
+    def __init__(self) -> None:
+        self._envelope: tuple[bytes, ...] | None = None
+
+    def before_send(self) -> tuple[bytes, ...]:
+        if self._envelope is None:
+            raise zmq.ZMQError(zmq.EFSM)
+        return self._envelope
+
+    def after_send(self) -> None:
+        self._envelope = None
+
+    def before_receive(self) -> None:
+        if self._envelope is not None:
+            raise zmq.ZMQError(zmq.EFSM)
+
+    def accept(self, front: list[bytes]) -> bool:
+        """Keep the request's envelope, which ends with the delimiter."""
+        if len(front) < 2 or front[-1] != _DELIMITER or len(front) > limits.MAX_ENVELOPE_FRAMES:
+            return False
+        self._envelope = tuple(front)
+        return True

@@ -1,0 +1,94 @@
+"""What each ZeroMQ socket type means for sealed traffic (floor 11): which frames stand in clear, and where."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import zmq
+
+from . import limits
+from .errors import SocketError
+
+_MAX_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One socket type: the libzmq type underneath, its directions, and the layout of what it receives."""
+
+    type: zmq.SocketType
+    underlying: zmq.SocketType
+    sends: bool = True
+    receives: bool = True
+    layout: int = limits.LAYOUT_PLAIN
+    topics: bool = False
+    routes: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether a message is its sealed part and nothing else in front."""
+        return not (self.topics or self.routes) and self.type in (zmq.PUSH, zmq.PULL, zmq.PAIR)
+
+
+# REQ and REP stand on DEALER and ROUTER: libzmq's own would wait in lockstep for a reply to a message that was refused.
+_PATTERNS = (
+    Pattern(zmq.SocketType.PUSH, zmq.SocketType.PUSH, receives=False),
+    Pattern(zmq.SocketType.PULL, zmq.SocketType.PULL, sends=False),
+    Pattern(zmq.SocketType.PAIR, zmq.SocketType.PAIR),
+    Pattern(zmq.SocketType.PUB, zmq.SocketType.PUB, receives=False, topics=True),
+    Pattern(zmq.SocketType.SUB, zmq.SocketType.SUB, sends=False, layout=limits.LAYOUT_TOPIC),
+    Pattern(zmq.SocketType.XPUB, zmq.SocketType.XPUB, layout=limits.LAYOUT_TOPIC, topics=True),
+    Pattern(zmq.SocketType.XSUB, zmq.SocketType.XSUB, layout=limits.LAYOUT_TOPIC),
+    Pattern(zmq.SocketType.DEALER, zmq.SocketType.DEALER, layout=limits.LAYOUT_ENVELOPE, routes=True),
+    Pattern(zmq.SocketType.ROUTER, zmq.SocketType.ROUTER, layout=limits.LAYOUT_ENVELOPE, routes=True),
+    Pattern(zmq.SocketType.REQ, zmq.SocketType.DEALER, layout=limits.LAYOUT_ENVELOPE),
+    Pattern(zmq.SocketType.REP, zmq.SocketType.ROUTER, layout=limits.LAYOUT_ENVELOPE),
+)
+_BY_TYPE = {int(pattern.type): pattern for pattern in _PATTERNS}
+
+
+def pattern_of(socket_type: int) -> Pattern:
+    """The pattern of a socket type; SocketError for types that zmqsec does not secure."""
+    try:
+        return _BY_TYPE[int(socket_type)]
+    except KeyError:
+        allowed = ", ".join(pattern.type.name for pattern in _PATTERNS)
+        try:
+            given = zmq.SocketType(socket_type).name
+        except ValueError:
+            given = str(socket_type)
+        raise SocketError(f"socket type {given} cannot be secured; {allowed} are allowed") from None
+
+
+class Envelopes:
+    """The envelopes deeper than one routing id that came with authenticated messages, the newest 4,096.
+
+    A reply's envelope is the longest remembered one that its parts begin with: so nothing goes out in clear that did
+    not come in clear.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[bytes, ...], None] = OrderedDict()
+
+    def remember(self, envelope: Sequence[bytes]) -> None:
+        """Keep an envelope; a routing id alone, or with the empty delimiter, needs no memory."""
+        if len(envelope) < 2 or (len(envelope) == 2 and envelope[1] == b""):
+            return
+        key = tuple(envelope)
+        self._known[key] = None
+        self._known.move_to_end(key)
+        if len(self._known) > _MAX_REMEMBERED:
+            self._known.popitem(last=False)
+
+    def length(self, parts: Sequence[bytes], first_is_id: bool) -> int:
+        """How many of the leading parts are envelope; at least one part stays for the body."""
+        if self._known:
+            for count in range(min(len(parts) - 1, limits.MAX_ENVELOPE_FRAMES), 1, -1):
+                if tuple(parts[:count]) in self._known:
+                    return count
+        at = 1 if first_is_id else 0
+        if len(parts) > at + 1 and len(parts[at]) == 0:
+            return at + 1
+        return at

@@ -1,0 +1,234 @@
+"""The receiving half of a secured socket (floor 11): refused messages are skipped and counted, the rest handed out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from . import limits
+from .errors import Reason, Refusal, SocketError
+from .message import Message
+from .parts import leaves
+from .state import State
+
+if TYPE_CHECKING:
+    from .channel import Channel
+
+_MAX_REFUSED_IN_A_ROW = 1000
+
+
+class Receiving(zmq.Socket[bytes]):
+    """recv, recv_multipart, recv_many, recv_message."""
+
+    _state: State
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # type: ignore[override]
+        """The next part, opened: bytes, or with ``copy=False`` a memoryview that owns its memory.
+
+        Refused messages are skipped. RCVMORE tells whether the message has more parts.
+        """
+        state = self._state
+        if state.rest:
+            return state.rest.popleft()
+        if track:
+            raise SocketError("track=True is for plain sockets")
+        item, _ = self._next(flags, limits.FORM_PARTS, copy)
+        if isinstance(item, (list, Message)):
+            parts = _parts(item)
+            state.rest.extend(parts[1:])
+            return parts[0] if parts else b""
+        return item
+
+    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # type: ignore[override]
+        """All parts of the next message: envelope or topic, then the body's leaves, depth first."""
+        state = self._state
+        if track:
+            raise SocketError("track=True is for plain sockets")
+        if state.rest:
+            parts, state.rest = list(state.rest), deque()
+            return parts
+        item, _ = self._next(flags, limits.FORM_LISTS, copy)
+        return _parts(item)
+
+    def recv_many(
+        self,
+        max_messages: int = limits.BATCH,
+        timeout: float | None = None,
+        *,
+        multipart: bool = False,
+        copy: bool = True,
+    ) -> list[Any]:
+        """Up to `max_messages` messages, as soon as there is one; [] if none came.
+
+        `timeout` is in seconds: None waits as RCVTIMEO says, 0 takes what is there. A message of one part without
+        topic or envelope comes as that part, any other as a list; with ``multipart=True`` all come as lists.
+        """
+        if max_messages < 1:
+            raise SocketError(f"max_messages={max_messages}: 1 or more are allowed")
+        channel = self._receiving()
+        form = limits.FORM_LISTS if multipart else limits.FORM_PARTS
+        out = self._take_ready(max_messages, form)
+        deadline = self._deadline(timeout)
+        while not out:
+            try:
+                items = self._drain(channel, max_messages, form, copy)
+            except zmq.Again:
+                if not self._wait(deadline):
+                    return []
+                continue
+            out = self._keep_surplus(items, max_messages)
+        return out
+
+    def recv_message(self, flags: int = 0, *, copy: bool = True) -> Message:
+        """The next message with its whole structure."""
+        if self._state.rest:
+            raise SocketError(f"{len(self._state.rest)} parts of the message before still wait; receive them first")
+        item, front = self._next(flags, limits.FORM_MESSAGES, copy)
+        if isinstance(item, Message):
+            return item
+        parts = item if isinstance(item, list) else [item]
+        topic = parts[0] if front and self._state.pattern.layout == limits.LAYOUT_TOPIC else None
+        return Message(body=parts[front:], topic=topic, envelope=() if topic is not None else tuple(parts[:front]))
+
+    def _receiving(self) -> Channel:
+        """The channel, for a socket that may receive, up to date with its keyring."""
+        state = self._state
+        if not state.pattern.receives:
+            raise zmq.ZMQError(zmq.ENOTSUP)
+        if state.channel is None:
+            if self.closed:
+                raise zmq.ZMQError(zmq.ENOTSOCK)
+            raise SocketError(
+                "this socket has no association, so it accepts nothing; pass association= to Context.socket"
+            )
+        if state.stale:
+            state.refresh()
+        if state.lockstep is not None:
+            state.lockstep.before_receive()
+        return state.channel
+
+    def _next(self, flags: int, form: int, copy: bool) -> tuple[Any, int]:
+        """The next item and how many frames stood in front of it."""
+        state = self._state
+        if state.ready:
+            return state.ready.popleft()
+        channel = self._receiving()
+        if state.receive_timeout < 0 and not flags & zmq.DONTWAIT:
+            while True:
+                items = channel.recv_one(flags, form, copy)
+                if channel.waiting_refusals:
+                    state.reporter.report(channel.take_refusals())
+                if items and (taken := self._accept(items, channel)):
+                    return taken
+        return self._next_in_time(channel, flags, form, copy)
+
+    def _next_in_time(self, channel: Channel, flags: int, form: int, copy: bool) -> tuple[Any, int]:
+        """As `_next` with NOBLOCK or RCVTIMEO: refused messages cost time and no more than that."""
+        deadline = 0.0 if flags & zmq.DONTWAIT else self._deadline(None)
+        refused = 0
+        while True:
+            try:
+                items = channel.recv_one(flags | zmq.DONTWAIT, form, copy)
+            except zmq.Again:
+                if not self._wait(deadline):
+                    raise
+                continue
+            if channel.waiting_refusals:
+                self._state.reporter.report(channel.take_refusals())
+            if items and (taken := self._accept(items, channel)):
+                return taken
+            refused += 1
+            if deadline is not None and (refused >= _MAX_REFUSED_IN_A_ROW or time.monotonic() >= deadline > 0):
+                raise zmq.Again
+
+    def _accept(self, items: list[Any], channel: Channel) -> tuple[Any, int] | None:
+        """The first of the items of one sealed part; the others wait. None if it is not for this socket's state."""
+        state = self._state
+        if state.pattern.plain:
+            if len(items) > 1:
+                state.ready.extend((item, 0) for item in items[1:])
+            return items[0], 0
+        kept = self._fronted(items, channel.fronts)
+        if not kept:
+            return None
+        state.ready.extend(kept[1:])
+        return kept[0]
+
+    def _fronted(self, items: list[Any], fronts: list[int]) -> list[tuple[Any, int]]:
+        """Each item with the number of its front parts, after what the socket's type makes of them."""
+        state = self._state
+        lockstep = state.lockstep
+        kept: list[tuple[Any, int]] = []
+        for item, front in zip(items, fronts, strict=True):
+            envelope = list(item.envelope) if isinstance(item, Message) else item[:front] if front else []
+            if lockstep is not None:
+                if not lockstep.accept(envelope):
+                    state.refused += 1
+                    state.reporter.report([Refusal(Reason.MALFORMED, "not the envelope that this socket waits for")])
+                    continue
+                kept.append((_strip(item, front), 0))
+            else:
+                if state.pattern.routes:
+                    state.envelopes.remember(envelope)
+                kept.append((item, front))
+        return kept
+
+    def _drain(self, channel: Channel, max_messages: int, form: int, copy: bool) -> list[tuple[Any, int]]:
+        """What is there, without waiting; zmq.Again if nothing is."""
+        state = self._state
+        wanted = 1 if state.lockstep is not None else max_messages
+        items = channel.recv_many(wanted, zmq.DONTWAIT, form, copy)
+        if channel.waiting_refusals:
+            state.reporter.report(channel.take_refusals())
+        if state.pattern.plain:
+            return [(item, 0) for item in items] if len(items) > max_messages else items
+        return self._fronted(items, channel.fronts)
+
+    def _keep_surplus(self, items: list[Any], max_messages: int) -> list[Any]:
+        if self._state.pattern.plain and len(items) <= max_messages:
+            return items
+        self._state.ready.extend(items[max_messages:])
+        return [item for item, _ in items[:max_messages]]
+
+    def _take_ready(self, max_messages: int, form: int) -> list[Any]:
+        ready, out = self._state.ready, []
+        while ready and len(out) < max_messages:
+            item, _ = ready.popleft()
+            parts = _parts(item)
+            out.append(parts[0] if form == limits.FORM_PARTS and len(parts) == 1 else parts)
+        return out
+
+    def _deadline(self, timeout: float | None) -> float | None:
+        """When to give up, on the monotonic clock; None: never."""
+        if timeout is None:
+            milliseconds = self._state.receive_timeout
+            return None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+        return time.monotonic() + timeout if timeout > 0 else 0.0
+
+    def _wait(self, deadline: float | None) -> bool:
+        """Wait for something to receive; False if the deadline passed."""
+        if deadline is None:
+            super().poll(None)
+            return True
+        left = deadline - time.monotonic()
+        return left > 0 and bool(super().poll(max(1, int(left * 1000))))
+
+
+def _strip(item: Any, front: int) -> Any:
+    """The item without its front parts."""
+    if isinstance(item, Message):
+        item.envelope = ()
+        return item
+    if not front:
+        return item
+    return item[front] if len(item) == front + 1 else item[front:]
+
+
+def _parts(item: Any) -> list[Any]:
+    """An item of any form as a list of parts."""
+    if isinstance(item, Message):
+        return [*item.envelope, *([] if item.topic is None else [item.topic]), *leaves(item.body)]
+    return item if isinstance(item, list) else [item]

@@ -1,0 +1,108 @@
+"""What a secured socket keeps beside libzmq's own state (floor 11)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from .errors import AssociationError, SocketError
+from .keyring import Association, Keyring
+from .lockstep import Reply, Request
+from .pattern import Envelopes, Pattern
+from .stats import Reporter
+
+if TYPE_CHECKING:
+    from .channel import Channel
+
+NO_LIMIT = -1
+
+
+def find(association: str | Association, keyring: Keyring | None) -> Association:
+    """The association itself, or the one of that name in the keyring."""
+    if isinstance(association, Association):
+        return association
+    if not isinstance(association, str):
+        raise SocketError(f"association={association!r}: a name or an Association is allowed")
+    if keyring is None:
+        raise AssociationError(f"association={association!r}, but the context has no keyring to look in")
+    return keyring.get(association)
+
+
+class Binding:
+    """The associations of a socket as they were named, and as they stand in its session and its receiver."""
+
+    def __init__(
+        self,
+        implementation: ModuleType,
+        keyring: Keyring | None,
+        association: str | Association,
+        receive: Iterable[str | Association] | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._implementation, self._keyring, self._clock = implementation, keyring, clock
+        self._sealing_name = association
+        self._opening_names = [association] if receive is None else list(receive)
+        self.sealing: Association | None = find(association, keyring)
+        self.opening = [find(one, keyring) for one in self._opening_names]
+
+    def session(self) -> Any:
+        """A new session of the association to seal with."""
+        return self._implementation.Session(self.sealing, clock=self._clock)
+
+    def _now_named(self, name: str | Association) -> Association | None:
+        if isinstance(name, str) and self._keyring is not None:
+            return self._keyring.get(name) if name in self._keyring else None
+        return name if isinstance(name, Association) else None
+
+    def refresh(self, channel: Channel) -> None:
+        """Follow the keyring: what left it is neither sealed with nor opened any more, what came in its place is."""
+        sealing = self._now_named(self._sealing_name)
+        if sealing is not self.sealing:
+            self.sealing = sealing
+            if channel.session is not None or sealing is not None:
+                channel.use_session(None if sealing is None else self.session())
+        opening = [one for one in map(self._now_named, self._opening_names) if one is not None]
+        receiver = channel.receiver
+        if receiver is not None:
+            for gone in self.opening:
+                if not any(gone is one for one in opening):
+                    receiver.remove(gone.spi)
+            for new in opening:
+                if not any(new is one for one in self.opening):
+                    receiver.add(new)
+        self.opening = opening
+
+
+class State:
+    """A plain object, quicker to write to than pyzmq's attributes."""
+
+    def __init__(self, pattern: Pattern, channel: Channel | None, binding: Binding | None, reporter: Reporter) -> None:
+        self.pattern, self.channel, self.binding, self.reporter = pattern, channel, binding, reporter
+        self.direct = pattern.plain and pattern.sends and channel is not None
+        self.stale = False
+        self.ready: deque[tuple[Any, int]] = deque()  # items of a bundle not yet asked for, with their fronts
+        self.partial: list[Any] = []  # parts given with SNDMORE
+        self.rest: deque[Any] = deque()  # parts of a message that recv has begun to hand out
+        self.envelopes = Envelopes()
+        self.lockstep: Request | Reply | None = None
+        self.refused = 0  # by the socket itself, all of them `malformed`
+        self.receive_timeout = NO_LIMIT
+        if pattern.type == zmq.REQ:
+            self.lockstep = Request()
+        elif pattern.type == zmq.REP:
+            self.lockstep = Reply()
+
+    def keyring_changed(self) -> None:
+        """Leave the fast path; the next call on the socket's own thread follows the keyring."""
+        self.stale, self.direct = True, False
+
+    def refresh(self) -> None:
+        """Follow the keyring."""
+        self.stale = False
+        if self.channel is not None and self.binding is not None:
+            self.binding.refresh(self.channel)
+            self.direct = self.pattern.plain and self.pattern.sends and self.channel.session is not None
