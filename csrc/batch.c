@@ -10,8 +10,8 @@ zs_status zs_seal_measure(zs_seal_item *item, size_t max_message) {
     if (item->header.len > ZS_MAX_HEADER_PARTS_BYTES) return ZS_TOO_LARGE;
     for (size_t i = 0; i < item->body_count; i++) {
         const zs_span *span = &item->body[i];
-        if (span->len > ZS_MAX_PART_BYTES) return ZS_TOO_LARGE;
-        body += span->len + (span->leaf ? (size_t)ZS_PART_HEAD_BYTES : 0);
+        if (span->len > ZS_MAX_PART_BYTES - ZS_PART_HEAD_BYTES) return ZS_TOO_LARGE;
+        body += span->len + (size_t)span->form * ZS_PART_HEAD_BYTES; /* no head, one, or two */
         if (body > max_message) return ZS_TOO_LARGE;
     }
     item->size = ZS_HEADER_BYTES + item->header.len + body + ZS_TAG_BYTES;
@@ -21,7 +21,11 @@ zs_status zs_seal_measure(zs_seal_item *item, size_t max_message) {
 
 static uint8_t *write_spans(uint8_t *out, const zs_span *spans, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (spans[i].leaf) {
+        if (spans[i].form == ZS_LIST_OF_LEAF) {
+            zs_store32(out, (uint32_t)(spans[i].len + ZS_PART_HEAD_BYTES) << 2 | ZS_PART_LIST);
+            out += ZS_PART_HEAD_BYTES;
+        }
+        if (spans[i].form != ZS_RAW) {
             zs_store32(out, (uint32_t)spans[i].len << 2 | ZS_PART_LEAF);
             out += ZS_PART_HEAD_BYTES;
         }

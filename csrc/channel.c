@@ -23,7 +23,7 @@ void zs_channel_release(zs_channel *channel) {
 
 static zs_span frame_span(zs_channel *channel, size_t i) {
     zs_msg *frame = &channel->frames[i];
-    return (zs_span){channel->zmq->msg_data(frame), channel->zmq->msg_size(frame), false};
+    return (zs_span){channel->zmq->msg_data(frame), channel->zmq->msg_size(frame), ZS_RAW};
 }
 
 static bool is_sealed(zs_channel *channel, size_t i) {

@@ -44,12 +44,12 @@ static bool is_understood(const zs_parts_limits *limits, zs_span name) {
 static zs_status scan_metadata(zs_parts_found *found, const uint8_t *value, size_t len, bool critical,
                                bool directly_in_header, const zs_parts_limits *limits) {
     if (len < 1 || value[0] == 0 || (size_t)value[0] + 1 > len) return ZS_MALFORMED;
-    zs_span name = {value + 1, value[0], false};
+    zs_span name = {value + 1, value[0], ZS_RAW};
     if (!is_utf8(name.data, name.len)) return ZS_MALFORMED;
     if (span_is(name, TOPIC, sizeof TOPIC)) {
         if (directly_in_header) {
             if (!critical || found->topic.data != NULL) return ZS_MALFORMED;
-            found->topic = (zs_span){value + 1 + name.len, len - 1 - name.len, false};
+            found->topic = (zs_span){value + 1 + name.len, len - 1 - name.len, ZS_RAW};
             return ZS_OK;
         }
     } else if (is_understood(limits, name)) {

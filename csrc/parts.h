@@ -4,11 +4,13 @@
 
 #include "zs.h"
 
-/* A span of bytes; as part of a message to seal, `leaf` says that a part's head goes in front of it. */
+/* How a span is written into a message to seal: as it is, behind a leaf's head, or as a list of that one leaf. */
+typedef enum zs_form { ZS_RAW, ZS_LEAF, ZS_LIST_OF_LEAF } zs_form;
+
 typedef struct zs_span {
     const uint8_t *data;
     size_t len;
-    bool leaf;
+    zs_form form;
 } zs_span;
 
 /* What a receiver allows. `understood` holds the names of critical metadata that it knows besides `topic`. */

@@ -20,5 +20,6 @@ cdef class Batch:
     cdef int fill(self, list messages, size_t start, size_t max_message) except -1
     cdef int add(self, object message, size_t max_message) except -1
     cdef int add_message(self, object message) except -1
-    cdef int add_span(self, object data, bint leaf) except -1
+    cdef size_t fill_bundle(self, list messages, size_t start, size_t max_message) except 0
+    cdef int add_span(self, object data, zs_form form) except -1
     cdef int seal(self, const zs_libs *libs, object suite, zs_sender *sender, uint64_t first) except -1

@@ -50,6 +50,27 @@ cdef class Batch:
                                  f"or its header parts {L.MAX_HEADER_PARTS_BYTES}, or it has no part at all")
         return 0
 
+    cdef size_t fill_bundle(self, list messages, size_t start, size_t max_message) except 0:
+        """One bundle of messages of one part each, from `start` on; returns how many it took."""
+        cdef size_t taken = 0, total = len(messages), room = max_message - ZS_HEADER_BYTES - ZS_TAG_BYTES
+        cdef size_t most = ZS_MAX_PARTS // 2
+        self.clear()
+        memset(&self.items[0], 0, sizeof(self.items[0]))
+        while start + taken < total and taken < most:
+            self.add_span(messages[start + taken], ZS_LIST_OF_LEAF)
+            self.bytes += self.spans[taken].len + 2 * ZS_PART_HEAD_BYTES
+            if self.bytes > room and taken > 0:
+                self.span_count -= 1
+                break
+            taken += 1
+        self.count = 1
+        self.front_counts[0] = 0
+        self.fronts[0] = self.items[0].body = self.spans
+        self.items[0].body_count, self.items[0].kind = self.span_count, ZS_KIND_BUNDLE
+        if zs_seal_measure(&self.items[0], max_message) != ZS_OK:
+            raise PartsError(f"message {start} cannot be sealed: its sealed part would pass {max_message} bytes")
+        return taken
+
     cdef int add(self, object message, size_t max_message) except -1:
         cdef zs_seal_item *item = &self.items[self.count]
         cdef size_t i = self.count
@@ -57,17 +78,17 @@ cdef class Batch:
         self.front_at[i] = self.body_at[i] = self.span_count
         self.front_counts[i] = 0
         if PyBytes_CheckExact(message):
-            self.add_span(message, True)
+            self.add_span(message, ZS_LEAF)
         elif isinstance(message, Message):
             self.add_message(message)
         elif isinstance(message, (list, tuple)):
             if any(isinstance(part, (list, tuple, Metadata)) for part in message):
-                self.add_span(encode_parts(message), False)
+                self.add_span(encode_parts(message), ZS_RAW)
             else:
                 for part in message:
-                    self.add_span(part, True)
+                    self.add_span(part, ZS_LEAF)
         else:
-            self.add_span(message, True)
+            self.add_span(message, ZS_LEAF)
         item.body_count = self.span_count - self.body_at[i]
         for at in range(self.body_at[i], self.span_count):
             self.bytes += self.spans[at].len
@@ -79,9 +100,9 @@ cdef class Batch:
         cdef bytearray header = bytearray()
         cdef bytes encoded
         for front in message.envelope:
-            self.add_span(front, False)
+            self.add_span(front, ZS_RAW)
         if message.topic is not None:
-            self.add_span(message.topic, False)
+            self.add_span(message.topic, ZS_RAW)
             put_metadata(header, "topic", message.topic, True)
         self.front_counts[self.count] = self.span_count - self.front_at[self.count]
         for name, value in message.metadata.items():
@@ -100,10 +121,10 @@ cdef class Batch:
             raise PartsError(f"protect={message.protect!r}: 'sealed' or 'authenticated' is allowed")
         item.flags = ZS_FLAG_CLEAR_BODY if message.protect == "authenticated" else 0
         self.body_at[self.count] = self.span_count
-        self.add_span(encode_parts(message.body), False)
+        self.add_span(encode_parts(message.body), ZS_RAW)
         return 0
 
-    cdef int add_span(self, object data, bint leaf) except -1:
+    cdef int add_span(self, object data, zs_form form) except -1:
         cdef zs_span *span
         cdef Py_buffer *view
         if self.span_count == self.span_room:
@@ -135,7 +156,7 @@ cdef class Batch:
             self.view_count += 1
             span.data, span.len = <const uint8_t *>view.buf, view.len
         self.kept.append(data)
-        span.leaf = leaf
+        span.form = form
         self.span_count += 1
         return 0
 

@@ -21,6 +21,7 @@ cdef extern from "zs.h" nogil:
         ZS_PART_CRITICAL
         ZS_PART_HEAD_BYTES
         ZS_MAX_PART_BYTES
+        ZS_MAX_PARTS
         ZS_REKEY_AFTER_TIME
     const uint64_t ZS_REKEY_AFTER_MESSAGES
     ctypedef enum zs_status:
@@ -58,10 +59,14 @@ cdef extern from "libs.h" nogil:
     const char *zs_libs_resolve(zs_libs *libs, const char **paths)
 
 cdef extern from "parts.h" nogil:
+    ctypedef enum zs_form:
+        ZS_RAW
+        ZS_LEAF
+        ZS_LIST_OF_LEAF
     ctypedef struct zs_span:
         const uint8_t *data
         size_t len
-        c_bool leaf
+        zs_form form
     ctypedef struct zs_parts_limits:
         size_t max_parts
         size_t max_depth

@@ -25,7 +25,7 @@ from libc.string cimport memset
 from ._c cimport *
 from ._batch cimport Batch
 from ._engine cimport Receiver as CReceiver, Session as CSession, engine_libs
-from ._parts cimport add_leaves, message_of, refusal_of
+from ._parts cimport add_leaves, load32, message_of, refusal_of
 
 __all__ = ["Channel", "Receiver", "Session", "decode_parts", "derive_spi", "derive_suite_key", "encode_parts",
            "open_many", "random_bytes", "seal_many"]
@@ -126,6 +126,24 @@ cdef class Channel:
     def send_many(self, messages, int flags=0):
         """Seal and send; returns how many went, fewer than given only with DONTWAIT or SNDTIMEO."""
         return self.send_items(list(messages), flags)
+
+    def send_bundles(self, list messages, int flags=0):
+        """Seal messages of one part each in bundles as large as may be; returns how many messages went."""
+        cdef size_t total = len(messages), sent = 0, taken
+        if self.session is None:
+            raise SocketError("this socket has no session to seal with")
+        self.enter()
+        try:
+            while sent < total:
+                taken = self.batch.fill_bundle(messages, sent, self.max_message)
+                if self.send_batch(flags) == 0:
+                    break
+                self.sealed += 1
+                sent += taken
+        finally:
+            self.busy = False
+            self.batch.clear()
+        return sent
 
     cdef size_t send_items(self, list messages, int flags) except? 0xFFFFFFFF:
         cdef size_t total = len(messages), sent = 0, went
@@ -280,10 +298,17 @@ cdef class Channel:
         return front
 
     cdef int deliver(self, list out, size_t i, zs_open_item *item, int form, bint copy) except -1:
-        cdef list front = self.front_of(i) if self.channel.messages[i].sealed > self.channel.messages[i].first else []
+        cdef list front
         cdef object view = None
         cdef size_t offset = 0
         cdef list parts
+        cdef bint alone = self.channel.messages[i].sealed == self.channel.messages[i].first
+        if alone and copy and form == FORM_PARTS and item.header.kind != ZS_KIND_BUNDLE and self.is_one_leaf(
+                item.body, item.body_len):
+            out.append(PyBytes_FromStringAndSize(<const char *>item.body + ZS_PART_HEAD_BYTES,
+                                                 item.body_len - ZS_PART_HEAD_BYTES))
+            return 0
+        front = [] if alone else self.front_of(i)
         if not copy:
             view = self.view_of(i, item, &offset)
         if form == FORM_MESSAGES:
@@ -320,17 +345,24 @@ cdef class Channel:
         out.extend(replace(message, body=body, kind=L.KIND_DATA) for body in message.body if isinstance(body, list))
         return 0
 
+    cdef bint is_one_leaf(self, const uint8_t *data, size_t size) noexcept:
+        return size >= ZS_PART_HEAD_BYTES and load32(data) == <uint32_t>((size - ZS_PART_HEAD_BYTES) << 2 | ZS_PART_LEAF)
+
     cdef int deliver_bundle(self, list out, zs_open_item *item, list front, int form, object view,
                             size_t offset) except -1:
         cdef size_t at = 0, length
         cdef uint32_t head
         cdef list parts
         while at < item.body_len:
-            head = (<uint32_t>item.body[at] | <uint32_t>item.body[at + 1] << 8 | <uint32_t>item.body[at + 2] << 16
-                    | <uint32_t>item.body[at + 3] << 24)
+            head = load32(item.body + at)
             length = head >> 2
             at += ZS_PART_HEAD_BYTES
             if head & 3 == ZS_PART_LIST:
+                if form == FORM_PARTS and view is None and not front and self.is_one_leaf(item.body + at, length):
+                    out.append(PyBytes_FromStringAndSize(<const char *>item.body + at + ZS_PART_HEAD_BYTES,
+                                                         length - ZS_PART_HEAD_BYTES))
+                    at += length
+                    continue
                 parts = list(front)
                 add_leaves(parts, item.body + at, length, view, offset + at)
                 out.append(parts[0] if form == FORM_PARTS and len(parts) == 1 and not front else parts)

@@ -80,10 +80,6 @@ def decode_parts(data, *, max_parts=L.MAX_PARTS, max_depth=L.MAX_DEPTH):
     return parts_of(held, len(held), None, 0)
 
 
-cdef inline uint32_t load32(const uint8_t *p) noexcept:
-    return <uint32_t>p[0] | <uint32_t>p[1] << 8 | <uint32_t>p[2] << 16 | <uint32_t>p[3] << 24
-
-
 cdef inline object leaf_of(const uint8_t *data, size_t size, object view, size_t offset):
     """Bytes, or with a memoryview given a slice of it that begins at `offset`."""
     if view is None:

@@ -1,4 +1,4 @@
-"""Bundles (floor 9): consecutive messages of one topic and envelope in one sealed part; spec, "Bundles"."""
+"""Bundles (floor 8): consecutive messages of one topic and envelope in one sealed part; spec, "Bundles"."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from typing import Any
 import zmq
 
 from . import limits
+from .bundle import bundles_of
 from .errors import Reason, Refusal, SocketError
 from .message import Message, Part
 from .parts import as_bytes, leaves
@@ -86,6 +87,15 @@ class Channel:
                     return sent
                 sent += 1
                 self.sealed += 1
+        return sent
+
+    def send_bundles(self, messages: list[Any], flags: int = 0) -> int:
+        """Seal messages of one part each in bundles as large as may be; returns how many messages went."""
+        sent = 0
+        for bundle, count in bundles_of(messages, self.max_message):
+            if self.send_many([bundle], flags) == 0:
+                break
+            sent += count
         return sent
 
     # -- receive --

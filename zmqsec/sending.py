@@ -75,6 +75,9 @@ class Sending(zmq.Socket[bytes]):
         if state.lockstep is not None:
             raise SocketError(f"{self._type_name} sends one message at a time; use send")
         if bundle:
+            messages = list(messages)
+            if state.direct and not any(isinstance(message, (list, tuple, Message)) for message in messages):
+                return channel.send_bundles(messages, flags)
             return self._send_bundles([self._outgoing(message) for message in messages], flags)
         if state.direct:
             return channel.send_many(messages, flags)

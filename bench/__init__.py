@@ -1,0 +1,1 @@
+"""Benchmarks: zmqsec beside its named peers, interleaved in one run, as medians, spreads and ratios."""
