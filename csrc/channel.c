@@ -101,9 +101,12 @@ int zs_channel_receive(zs_channel *channel, size_t max, int flags) {
     return 0;
 }
 
-int zs_channel_open_item(zs_channel *channel, size_t i, zs_open_item *item) {
+static int open_item(zs_channel *channel, size_t i, zs_open_item *item) {
     const zs_received *message = &channel->messages[i];
-    memset(item, 0, sizeof *item);
+    item->frame = NULL;
+    item->out = NULL;
+    item->len = 0;
+    item->topic = (zs_span){NULL, 0, ZS_RAW};
     item->status = message->status;
     if (item->status != ZS_OK) return 0;
     zs_msg *sealed = &channel->frames[message->sealed];
@@ -118,6 +121,25 @@ int zs_channel_open_item(zs_channel *channel, size_t i, zs_open_item *item) {
     item->len = channel->zmq->msg_size(sealed);
     if (channel->layout == ZS_LAYOUT_TOPIC && message->sealed > message->first) {
         item->topic = frame_span(channel, message->first);
+    }
+    return 0;
+}
+
+bool zs_channel_is_subscription(zs_channel *channel, size_t i) {
+    const zs_received *message = &channel->messages[i];
+    if (message->status == ZS_OK || message->count != 1) return false;
+    zs_span span = frame_span(channel, message->first);
+    return span.len > 0 && span.data[0] <= 1;
+}
+
+int zs_channel_open_items(zs_channel *channel, bool subscriptions, zs_open_item *items, size_t *owners,
+                          size_t *count) {
+    *count = 0;
+    for (size_t i = 0; i < channel->message_count; i++) {
+        if (subscriptions && zs_channel_is_subscription(channel, i)) continue;
+        int error = open_item(channel, i, &items[*count]);
+        if (error != 0) return error;
+        owners[(*count)++] = i;
     }
     return 0;
 }

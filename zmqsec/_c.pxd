@@ -185,7 +185,9 @@ cdef extern from "channel.h" nogil:
     void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout)
     int zs_channel_receive(zs_channel *channel, size_t max, int flags)
     void zs_channel_release(zs_channel *channel)
-    int zs_channel_open_item(zs_channel *channel, size_t i, zs_open_item *item)
+    c_bool zs_channel_is_subscription(zs_channel *channel, size_t i)
+    int zs_channel_open_items(zs_channel *channel, c_bool subscriptions, zs_open_item *items, size_t *owners,
+                              size_t *count)
     int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count)
     int zs_channel_send(zs_channel *channel, const zs_span **fronts, const size_t *front_counts, size_t *sent,
                         int flags)

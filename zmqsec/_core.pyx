@@ -20,7 +20,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memset
+from libc.time cimport time as c_time
 
 from ._c cimport *
 from ._batch cimport Batch
@@ -168,15 +168,23 @@ cdef class Channel:
         cdef Batch batch = self.batch
         cdef size_t sent = 0
         cdef int error
+        cdef bint sealed = False
+        cdef zs_libs *libs = engine_libs()
         cdef uint64_t first = self.session.take(batch.count)
         sender = self.session.sender
         try:
             error = zs_channel_allocate(&self.channel, batch.items, batch.count)
             if error != 0:
                 raise_zmq(error)
-            batch.seal(engine_libs(), self.session.suite, &sender, first)
+            if self.session.suite is not None:
+                batch.seal(engine_libs(), self.session.suite, &sender, first)
+                sealed = True
             while True:
                 with nogil:
+                    if not sealed:
+                        zs_seal_prepare(&sender, first, batch.items, batch.count, batch.jobs)
+                        zs_aead_seal_many(libs, sender.suite, batch.jobs, batch.count)
+                        sealed = True
                     error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
                 if error != EINTR:
                     break
@@ -210,8 +218,9 @@ cdef class Channel:
 
     cdef list receive(self, size_t maximum, int flags, int form, bint copy):
         cdef list out = []
-        cdef size_t taken = 0
-        cdef int error
+        cdef size_t taken = 0, opening = 0
+        cdef zs_open_item items[64]
+        cdef size_t owners[64]
         if self.receiver is None:
             raise SocketError("this socket has no association to open with")
         self.enter()
@@ -219,42 +228,55 @@ cdef class Channel:
             self.fronts = []
         try:
             while taken < maximum:
-                while True:
-                    with nogil:
-                        error = zs_channel_receive(&self.channel, maximum - taken, flags)
-                    if error != EINTR:
-                        break
-                    PyErr_CheckSignals()
-                if error != 0:
-                    if taken > 0 and error == EAGAIN:
-                        break
-                    raise_zmq(error)
+                self.receive_batch(maximum - taken, flags, taken > 0, items, owners, &opening)
+                if self.channel.message_count == 0:
+                    break
                 taken += self.channel.message_count
                 flags |= ZMQ_DONTWAIT
-                try:
-                    self.open_batch(out, form, copy)
-                finally:
-                    zs_channel_release(&self.channel)
+                self.deliver_batch(out, items, owners, opening, form, copy)
+                zs_channel_release(&self.channel)
         finally:
+            zs_channel_release(&self.channel)
             self.busy = False
         return out
 
-    cdef int open_batch(self, list out, int form, bint copy) except -1:
-        cdef zs_open_item items[64]
-        cdef size_t owner[64]
-        cdef size_t i, at = 0, opening = 0, count = self.channel.message_count
+    cdef int receive_batch(self, size_t maximum, int flags, bint may_be_empty, zs_open_item *items, size_t *owners,
+                           size_t *opening) except -1:
+        """Receive and open without the GIL; with a clock or a suite in Python, open with it."""
         cdef int error
-        for i in range(count):
-            if self.subscriptions and self.is_subscription(i):
-                continue
-            error = zs_channel_open_item(&self.channel, i, &items[opening])
-            if error != 0:
-                raise_zmq(error)
-            owner[opening] = i
-            opening += 1
-        self.receiver.open_items(items, opening)
-        for i in range(count):
-            if at == opening or owner[at] != i:
+        cdef bint alone = self.receiver.real_time and self.receiver.foreign == 0
+        cdef zs_receiver *receiver = &self.receiver.receiver
+        cdef bint subscriptions = self.subscriptions
+        cdef uint64_t now
+        self.receiver.check_idle()
+        while True:
+            self.receiver.busy = True
+            with nogil:
+                error = zs_channel_receive(&self.channel, maximum, flags)
+                if error == 0:
+                    error = zs_channel_open_items(&self.channel, subscriptions, items, owners, opening)
+                    if error == 0 and alone:
+                        now = <uint64_t>c_time(NULL)
+                        zs_open_check(receiver, items, opening[0], now)
+                        zs_open_aead(receiver, items, opening[0])
+                        zs_open_commit(receiver, items, opening[0], now)
+            self.receiver.busy = False
+            if error != EINTR:
+                break
+            PyErr_CheckSignals()
+        if error == EAGAIN and may_be_empty:
+            return 0
+        if error != 0:
+            raise_zmq(error)
+        if not alone:
+            self.receiver.open_items(items, opening[0])
+        return 0
+
+    cdef int deliver_batch(self, list out, zs_open_item *items, size_t *owners, size_t opening, int form,
+                           bint copy) except -1:
+        cdef size_t i, at = 0
+        for i in range(self.channel.message_count):
+            if at == opening or owners[at] != i:
                 self.deliver_subscription(out, i, form)
                 self.fronts.append(0)
                 continue
@@ -268,13 +290,6 @@ cdef class Channel:
                         self.fronts.append(self.channel.messages[i].sealed - self.channel.messages[i].first)
             at += 1
         return 0
-
-    cdef bint is_subscription(self, size_t i) noexcept:
-        """One frame that begins with 0 or 1: ZeroMQ's own, from a subscriber to an XPUB."""
-        cdef zs_msg *frame = &self.channel.frames[self.channel.messages[i].first]
-        cdef const uint8_t *data = <const uint8_t *>self.channel.zmq.msg_data(frame)
-        return (self.channel.messages[i].status != ZS_OK and self.channel.messages[i].count == 1
-                and self.channel.zmq.msg_size(frame) > 0 and data[0] <= 1)
 
     cdef int deliver_subscription(self, list out, size_t i, int form) except -1:
         cdef zs_msg *frame = &self.channel.frames[self.channel.messages[i].first]

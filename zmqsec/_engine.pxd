@@ -23,6 +23,8 @@ cdef class Receiver:
     cdef zs_span *name_spans
     cdef object clock
     cdef bint busy, real_time
+    # Associations whose suite is written in Python; 0 lets a whole batch run without the GIL.
+    cdef size_t foreign
     cdef uint64_t now(self) except? 0xFFFFFFFFFFFFFFFF
     cdef int open_items(self, zs_open_item *items, size_t count) except -1
     cdef int open_foreign(self, zs_open_item *item) except -1

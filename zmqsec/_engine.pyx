@@ -234,13 +234,14 @@ cdef class Receiver:
             raise AssociationError(f"SPI {association.spi:#010x} stands already in this receiver")
         memset(&entry, 0, sizeof(entry))
         self.suites[association.spi] = suite
+        self.foreign += suite is not None
 
     def remove(self, spi):
         """Forget an association and all of its sessions."""
         self.check_idle()
         if not zs_table_remove(&self.receiver.table, spi):
             raise AssociationError(f"SPI {spi:#010x} is unknown to this receiver")
-        del self.suites[spi]
+        self.foreign -= self.suites.pop(spi) is not None
 
     @property
     def refused(self):
@@ -274,8 +275,8 @@ cdef class Receiver:
             with nogil:
                 zs_open_check(&self.receiver, items, count, now)
                 zs_open_aead(&self.receiver, items, count)
-            for i in range(count):
-                if items[i].status == ZS_OK and items[i].header.suite > 1:
+            for i in range(count if self.foreign else 0):
+                if items[i].status == ZS_OK:
                     self.open_foreign(&items[i])
             zs_open_commit(&self.receiver, items, count, now)
         finally:

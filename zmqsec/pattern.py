@@ -25,18 +25,14 @@ class Pattern:
     layout: int = limits.LAYOUT_PLAIN
     topics: bool = False
     routes: bool = False
-
-    @property
-    def plain(self) -> bool:
-        """Whether a message is its sealed part and nothing else in front."""
-        return not (self.topics or self.routes) and self.type in (zmq.PUSH, zmq.PULL, zmq.PAIR)
+    plain: bool = False  # a message is its sealed part, with nothing in front
 
 
 # REQ and REP stand on DEALER and ROUTER: libzmq's own would wait in lockstep for a reply to a message that was refused.
 _PATTERNS = (
-    Pattern(zmq.SocketType.PUSH, zmq.SocketType.PUSH, receives=False),
-    Pattern(zmq.SocketType.PULL, zmq.SocketType.PULL, sends=False),
-    Pattern(zmq.SocketType.PAIR, zmq.SocketType.PAIR),
+    Pattern(zmq.SocketType.PUSH, zmq.SocketType.PUSH, plain=True, receives=False),
+    Pattern(zmq.SocketType.PULL, zmq.SocketType.PULL, plain=True, sends=False),
+    Pattern(zmq.SocketType.PAIR, zmq.SocketType.PAIR, plain=True),
     Pattern(zmq.SocketType.PUB, zmq.SocketType.PUB, receives=False, topics=True),
     Pattern(zmq.SocketType.SUB, zmq.SocketType.SUB, sends=False, layout=limits.LAYOUT_TOPIC),
     Pattern(zmq.SocketType.XPUB, zmq.SocketType.XPUB, layout=limits.LAYOUT_TOPIC, topics=True),

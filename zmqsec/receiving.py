@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _MAX_REFUSED_IN_A_ROW = 1000
 
+# Plain integers: arithmetic with enum members costs as much as a whole message.
+_DONTWAIT = int(zmq.DONTWAIT)
+
 
 class Receiving(zmq.Socket[bytes]):
     """recv, recv_multipart, recv_many, recv_message."""
@@ -31,11 +34,17 @@ class Receiving(zmq.Socket[bytes]):
         Refused messages are skipped. RCVMORE tells whether the message has more parts.
         """
         state = self._state
-        if state.rest:
+        if state.swift and not (flags or state.rest or state.ready):
+            items = state.channel.recv_one(0, 0, copy)  # type: ignore[union-attr]
+            if items is not None and len(items) == 1 and items[0].__class__ is bytes:
+                return items[0]
+            item, _ = self._next(0, limits.FORM_PARTS, copy, items or [])
+        elif state.rest:
             return state.rest.popleft()
+        else:
+            item, _ = self._next(flags, limits.FORM_PARTS, copy)
         if track:
             raise SocketError("track=True is for plain sockets")
-        item, _ = self._next(flags, limits.FORM_PARTS, copy)
         if isinstance(item, (list, Message)):
             parts = _parts(item)
             state.rest.extend(parts[1:])
@@ -110,28 +119,30 @@ class Receiving(zmq.Socket[bytes]):
             state.lockstep.before_receive()
         return state.channel
 
-    def _next(self, flags: int, form: int, copy: bool) -> tuple[Any, int]:
-        """The next item and how many frames stood in front of it."""
+    def _next(self, flags: int, form: int, copy: bool, items: list[Any] | None = None) -> tuple[Any, int]:
+        """The next item and how many frames stood in front of it; `items` were received for it already."""
         state = self._state
         if state.ready:
             return state.ready.popleft()
         channel = self._receiving()
-        if state.receive_timeout < 0 and not flags & zmq.DONTWAIT:
+        if state.receive_timeout < 0 and not flags & _DONTWAIT:
             while True:
-                items = channel.recv_one(flags, form, copy)
+                if items is None:
+                    items = channel.recv_one(flags, form, copy)
                 if channel.waiting_refusals:
                     state.reporter.report(channel.take_refusals())
                 if items and (taken := self._accept(items, channel)):
                     return taken
+                items = None
         return self._next_in_time(channel, flags, form, copy)
 
     def _next_in_time(self, channel: Channel, flags: int, form: int, copy: bool) -> tuple[Any, int]:
         """As `_next` with NOBLOCK or RCVTIMEO: refused messages cost time and no more than that."""
-        deadline = 0.0 if flags & zmq.DONTWAIT else self._deadline(None)
+        deadline = 0.0 if flags & _DONTWAIT else self._deadline(None)
         refused = 0
         while True:
             try:
-                items = channel.recv_one(flags | zmq.DONTWAIT, form, copy)
+                items = channel.recv_one(flags | _DONTWAIT, form, copy)
             except zmq.Again:
                 if not self._wait(deadline):
                     raise
@@ -180,7 +191,7 @@ class Receiving(zmq.Socket[bytes]):
         """What is there, without waiting; zmq.Again if nothing is."""
         state = self._state
         wanted = 1 if state.lockstep is not None else max_messages
-        items = channel.recv_many(wanted, zmq.DONTWAIT, form, copy)
+        items = channel.recv_many(wanted, _DONTWAIT, form, copy)
         if channel.waiting_refusals:
             state.reporter.report(channel.take_refusals())
         if state.pattern.plain:

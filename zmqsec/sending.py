@@ -16,6 +16,9 @@ from .state import State
 if TYPE_CHECKING:
     from .channel import Channel
 
+# Plain integers: arithmetic with enum members costs as much as a whole message.
+_SNDMORE = int(zmq.SNDMORE)
+
 
 class Sending(zmq.Socket[bytes]):
     """send, send_multipart, send_many, send_message."""
@@ -25,14 +28,14 @@ class Sending(zmq.Socket[bytes]):
     def send(self, data: Any, flags: int = 0, copy: bool = True, track: bool = False, **routing: Any) -> None:  # type: ignore[override]
         """Seal and send one part; with SNDMORE it waits for the others of its message."""
         state = self._state
-        if state.direct and not flags & zmq.SNDMORE and not state.partial and not track:
+        if state.direct and not flags & _SNDMORE and not state.partial and not track:
             state.channel.send_one(data, flags)  # type: ignore[union-attr]
             return
         if track or routing.get("group") is not None or routing.get("routing_id") is not None:
             raise SocketError("track=, group= and routing_id= are for plain sockets; a secured one copies and seals")
         if isinstance(data, (list, tuple, Message, Metadata)):
             raise SocketError(f"send takes one bytes-like part, not {type(data).__name__}; see send_multipart")
-        if flags & zmq.SNDMORE:
+        if flags & _SNDMORE:
             self._sending()
             state.partial.append(bytes(data.buffer if isinstance(data, zmq.Frame) else memoryview(data)))
             return
@@ -57,7 +60,7 @@ class Sending(zmq.Socket[bytes]):
         """
         if track:
             raise SocketError("track=True is for plain sockets; a secured one copies and seals")
-        if flags & zmq.SNDMORE:
+        if flags & _SNDMORE:
             for part in msg_parts:
                 self.send(part, flags)
             return

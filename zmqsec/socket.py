@@ -105,6 +105,7 @@ class Socket(Sending, Receiving):
         if state is not None:
             if option == zmq.RCVTIMEO:
                 state.receive_timeout = int(value)
+                state.choose_path()
             if isinstance(state.lockstep, Request) and option in (zmq.REQ_RELAXED, zmq.REQ_CORRELATE):
                 setattr(state.lockstep, "relaxed" if option == zmq.REQ_RELAXED else "correlate", bool(value))
                 return

@@ -82,7 +82,6 @@ class State:
 
     def __init__(self, pattern: Pattern, channel: Channel | None, binding: Binding | None, reporter: Reporter) -> None:
         self.pattern, self.channel, self.binding, self.reporter = pattern, channel, binding, reporter
-        self.direct = pattern.plain and pattern.sends and channel is not None
         self.stale = False
         self.ready: deque[tuple[Any, int]] = deque()  # items of a bundle not yet asked for, with their fronts
         self.partial: list[Any] = []  # parts given with SNDMORE
@@ -95,14 +94,22 @@ class State:
             self.lockstep = Request()
         elif pattern.type == zmq.REP:
             self.lockstep = Reply()
+        self.choose_path()
+
+    def choose_path(self) -> None:
+        """Whether send and recv may go straight to the channel: nothing stands in front, nothing waits to be looked at."""
+        usable = self.pattern.plain and self.channel is not None and not self.stale
+        self.direct = usable and self.pattern.sends and self.channel.session is not None  # type: ignore[union-attr]
+        self.swift = usable and self.pattern.receives and self.receive_timeout < 0
 
     def keyring_changed(self) -> None:
         """Leave the fast path; the next call on the socket's own thread follows the keyring."""
-        self.stale, self.direct = True, False
+        self.stale = True
+        self.choose_path()
 
     def refresh(self) -> None:
         """Follow the keyring."""
         self.stale = False
         if self.channel is not None and self.binding is not None:
             self.binding.refresh(self.channel)
-            self.direct = self.pattern.plain and self.pattern.sends and self.channel.session is not None
+        self.choose_path()
