@@ -1,6 +1,7 @@
 /* aead.c: seals and opens the messages of one suite (floor 3): kernels for suite 1, libsodium for suite 2. */
 #include "aead.h"
 
+#include "dispatch.h"
 #include "impl.h"
 
 enum { NONCE_BYTES = 12 };
@@ -37,10 +38,10 @@ bool zs_aead_is_native(const zs_libs *libs, uint8_t suite) {
 
 void zs_aead_seal_many(const zs_libs *libs, uint8_t suite, zs_aead_job *jobs, size_t count) {
     if (suite == ZS_SUITE_AES256GCM) seal_each(libs->sodium.aes_seal, jobs, count);
-    else seal_each(libs->sodium.chacha_seal, jobs, count);
+    else libs->kernels->seal_many(&libs->sodium, jobs, count);
 }
 
 void zs_aead_open_many(const zs_libs *libs, uint8_t suite, zs_aead_job *jobs, size_t count) {
     if (suite == ZS_SUITE_AES256GCM) open_each(libs->sodium.aes_open, jobs, count);
-    else open_each(libs->sodium.chacha_open, jobs, count);
+    else libs->kernels->open_many(&libs->sodium, jobs, count);
 }

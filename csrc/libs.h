@@ -54,6 +54,7 @@ typedef struct zs_zmq {
 typedef struct zs_libs {
     zs_sodium sodium;
     zs_zmq zmq;
+    const struct zs_kernels *kernels; /* of suite 1; dispatch.h */
 } zs_libs;
 
 /* Fill `libs` from the shared objects named by `paths` (NULL-terminated), all of which are loaded already or are

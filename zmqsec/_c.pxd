@@ -39,6 +39,11 @@ cdef extern from "zs.h" nogil:
         size_t len
         uint8_t *tag
 
+cdef extern from "dispatch.h" nogil:
+    ctypedef struct zs_kernels:
+        const char *name
+    const zs_kernels *zs_kernels_choose(const char *tier)
+
 cdef extern from "libs.h" nogil:
     ctypedef struct zs_sodium:
         void (*random)(void *buf, size_t size)
@@ -56,6 +61,7 @@ cdef extern from "libs.h" nogil:
     ctypedef struct zs_libs:
         zs_sodium sodium
         zs_zmq zmq
+        const zs_kernels *kernels
     const char *zs_libs_resolve(zs_libs *libs, const char **paths)
 
 cdef extern from "parts.h" nogil:

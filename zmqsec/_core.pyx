@@ -10,7 +10,9 @@ from dataclasses import replace
 import zmq
 
 from . import limits as L
-from ._engine import Receiver, Session, derive_spi, derive_suite_key, open_many, random_bytes, seal_many
+from ._engine import (
+    Receiver, Session, derive_spi, derive_suite_key, kernels, open_many, random_bytes, seal_many, use_kernels,
+)
 from ._parts import decode_parts, encode_parts
 from .errors import SocketError
 from .message import Message
@@ -28,7 +30,7 @@ from ._engine cimport Receiver as CReceiver, Session as CSession, engine_libs
 from ._parts cimport add_leaves, load32, message_of, refusal_of
 
 __all__ = ["Channel", "Receiver", "Session", "decode_parts", "derive_spi", "derive_suite_key", "encode_parts",
-           "open_many", "random_bytes", "seal_many"]
+           "kernels", "open_many", "random_bytes", "seal_many", "use_kernels"]
 
 cdef enum:
     ZMQ_DONTWAIT = 1

@@ -60,7 +60,26 @@ def _resolve_libraries():
     raise BackendError(f"the symbol {missing.decode()!r} is in none of {[os.fsdecode(p) for p in kept]}")
 
 
+def use_kernels(tier):
+    """Choose the kernels of suite 1: "avx512", "avx2", "portable", or None for the best that this CPU has.
+
+    For tests and measurements; not while another thread seals or opens. ZMQSEC_CPU says the same at import.
+    """
+    cdef bytes name = b"auto" if tier is None else tier.encode()
+    cdef const zs_kernels *chosen = zs_kernels_choose(name)
+    if chosen == NULL:
+        raise BackendError(f"kernels {tier!r} cannot run here: 'avx512', 'avx2' and 'portable' are known, "
+                           "and the first two need a processor that has them")
+    LIBS.kernels = chosen
+
+
+def kernels():
+    """The name of the kernels that run."""
+    return LIBS.kernels.name.decode()
+
+
 _resolve_libraries()
+use_kernels(os.environ.get("ZMQSEC_CPU"))
 
 cdef uint64_t FORKS = 0
 

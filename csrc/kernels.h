@@ -1,0 +1,32 @@
+/* kernels.h: what the kernels of one instruction set export to the dispatcher (floor 1). */
+#ifndef ZS_KERNELS_H
+#define ZS_KERNELS_H
+
+#include "libs.h"
+#include "zs.h"
+
+/* The first word of every nonce. The tests that run foreign vectors build the kernels with a variable here. */
+#ifdef ZS_TEST_NONCE_WORD
+extern uint32_t zs_test_nonce_word;
+#define ZS_NONCE_WORD zs_test_nonce_word
+#else
+#define ZS_NONCE_WORD UINT32_C(0)
+#endif
+
+void zs_seal_many_portable(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
+void zs_open_many_portable(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
+void zs_hchacha20_many_portable(const zs_sodium *sodium, zs_subkey_job *jobs, size_t count);
+
+#if defined(__x86_64__)
+#define ZS_HAVE_X86_KERNELS 1
+
+void zs_seal_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
+void zs_open_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
+void zs_hchacha20_many_avx512(const zs_sodium *sodium, zs_subkey_job *jobs, size_t count);
+
+void zs_seal_many_avx2(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
+void zs_open_many_avx2(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
+void zs_hchacha20_many_avx2(const zs_sodium *sodium, zs_subkey_job *jobs, size_t count);
+#endif
+
+#endif
