@@ -39,6 +39,6 @@ def extension(name: str) -> Extension:
 
 setup(
     libraries=[("zmqsec_core", {"sources": SOURCES, "include_dirs": ["csrc"], "cflags": C_FLAGS, "obj_deps": {"": HEADERS}})],
-    ext_modules=cythonize([extension(name) for name in ("_parts", "_batch", "_engine", "_core")]),
+    ext_modules=cythonize([extension(name) for name in ("_library", "_parts", "_batch", "_engine", "_core")]),
     cmdclass={"build_clib": BuildLibrary},
 )

@@ -10,9 +10,8 @@ from dataclasses import replace
 import zmq
 
 from . import limits as L
-from ._engine import (
-    Receiver, Session, derive_spi, derive_suite_key, kernels, open_many, random_bytes, seal_many, use_kernels,
-)
+from ._engine import Receiver, Session, open_many, seal_many
+from ._library import derive_spi, derive_suite_key, kernels, random_bytes, use_kernels
 from ._parts import decode_parts, encode_parts
 from .errors import SocketError
 from .message import Message
@@ -26,7 +25,8 @@ from libc.time cimport time as c_time
 
 from ._c cimport *
 from ._batch cimport Batch
-from ._engine cimport Receiver as CReceiver, Session as CSession, engine_libs
+from ._engine cimport Receiver as CReceiver, Session as CSession
+from ._library cimport engine_libs
 from ._parts cimport add_leaves, load32, message_of, refusal_of
 
 __all__ = ["Channel", "Receiver", "Session", "decode_parts", "derive_spi", "derive_suite_key", "encode_parts",

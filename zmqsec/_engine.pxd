@@ -3,9 +3,6 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from ._c cimport *
 
-cdef zs_libs *engine_libs() noexcept
-
-
 cdef class Session:
     cdef zs_sender sender
     cdef readonly object association

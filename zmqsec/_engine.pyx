@@ -10,7 +10,8 @@ import time
 import zmq
 
 from . import limits as L
-from .errors import REASONS, AssociationError, BackendError, SequenceExhausted, SocketError
+from ._library import derive_suite_key, random_bytes
+from .errors import REASONS, AssociationError, SequenceExhausted, SocketError
 from .suites import suite_by_number
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -20,66 +21,8 @@ from libc.string cimport memcpy, memset
 from libc.time cimport time as c_time
 
 from ._batch cimport Batch
+from ._library cimport engine_libs
 from ._parts cimport message_of, refusal_of
-
-cdef zs_libs LIBS
-cdef zs_libs *engine_libs() noexcept:
-    return &LIBS
-
-
-def _library_paths():
-    """Paths of the shared objects that hold libzmq and libsodium: pyzmq's own, then what pysodium found."""
-    import importlib
-
-    paths = []
-    for name in ("zmq.backend.cython._zmq", "zmq.backend.cython.socket", "zmq.backend.cffi._cffi"):
-        try:
-            paths.append(importlib.import_module(name).__file__)
-        except ImportError:
-            continue
-    if not paths:
-        raise BackendError("no extension module of pyzmq is loaded; looked for its cython and cffi backends")
-    return paths
-
-
-def _resolve_libraries():
-    cdef const char *paths[8]
-    cdef const char *missing
-    cdef list kept = [os.fsencode(path) for path in _library_paths()]
-    for attempt in range(2):
-        memset(paths, 0, sizeof(paths))
-        for i in range(min(len(kept), 7)):
-            paths[i] = PyBytes_AS_STRING(kept[i])
-        missing = zs_libs_resolve(&LIBS, paths)
-        if missing == NULL:
-            return
-        if attempt == 0:
-            from .sodium import library_path
-
-            kept.append(os.fsencode(library_path()))
-    raise BackendError(f"the symbol {missing.decode()!r} is in none of {[os.fsdecode(p) for p in kept]}")
-
-
-def use_kernels(tier):
-    """Choose the kernels of suite 1: "avx512", "avx2", "portable", or None for the best that this CPU has.
-
-    For tests and measurements; not while another thread seals or opens. ZMQSEC_CPU says the same at import.
-    """
-    cdef bytes name = b"auto" if tier is None else tier.encode()
-    cdef const zs_kernels *chosen = zs_kernels_choose(name)
-    if chosen == NULL:
-        raise BackendError(f"kernels {tier!r} cannot run here: 'avx512', 'avx2' and 'portable' are known, "
-                           "and the first two need a processor that has them")
-    LIBS.kernels = chosen
-
-
-def kernels():
-    """The name of the kernels that run."""
-    return LIBS.kernels.name.decode()
-
-
-_resolve_libraries()
-use_kernels(os.environ.get("ZMQSEC_CPU"))
 
 cdef uint64_t FORKS = 0
 
@@ -90,40 +33,6 @@ def _count_fork():
 
 
 os.register_at_fork(after_in_child=_count_fork)
-
-# -- keys and parts ------------------------------------------------------------------------------------------------
-
-
-def random_bytes(n):
-    """`n` bytes from libsodium's generator."""
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, n)
-    LIBS.sodium.random(PyBytes_AS_STRING(out), n)
-    return out
-
-
-cdef bytes blake2b(bytes key, bytes personal, bytes message):
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, L.KEY_BYTES)
-    cdef bytes name = personal.ljust(16, b"\0")
-    cdef bytes salt = bytes(16)
-    LIBS.sodium.blake2b(out, 32, message, len(message), key, len(key), salt, name)
-    return out
-
-
-def derive_suite_key(secret, suite, spi):
-    """The 32-byte key of one suite; spec, "Key derivation"."""
-    return blake2b(bytes(secret), b"zmqsec.suite.key", bytes([suite]) + int(spi).to_bytes(4, "little"))
-
-
-def derive_spi(secret):
-    """The SPI of an association that names none: the first nonzero 4 bytes of a hash of its secret."""
-    digest = blake2b(bytes(secret), b"zmqsec.spi", b"")
-    for i in range(0, len(digest), 4):
-        spi = int.from_bytes(digest[i:i + 4], "little")
-        if spi != 0:
-            return spi
-    raise AssociationError("this secret gives no SPI; generate another")
-
-
 
 # -- sessions ------------------------------------------------------------------------------------------------------
 
@@ -144,7 +53,7 @@ cdef class Session:
         self.real_time = clock is time.time
         memcpy(self.sender.key, PyBytes_AS_STRING(key), L.KEY_BYTES)
         self.sender.spi, self.sender.suite = association.spi, association.suite
-        self.suite = None if zs_aead_is_native(&LIBS, association.suite) else suite_by_number(association.suite)
+        self.suite = None if zs_aead_is_native(engine_libs(), association.suite) else suite_by_number(association.suite)
         self.begin()
         self.following = sequence
 
@@ -183,7 +92,7 @@ cdef class Session:
         cdef bytes session
         self.started = <uint64_t>c_time(NULL) if self.real_time else int(self.clock())
         session = int(self.started).to_bytes(4, "little") + self.random(8)
-        zs_sender_begin(&self.sender, &LIBS.sodium, session)
+        zs_sender_begin(&self.sender, &engine_libs().sodium, session)
         self.following = 0
         self.generation = FORKS
         return 0
@@ -219,14 +128,14 @@ cdef class Receiver:
                 raise AssociationError(f"{name}={value}: 1 to {most} is allowed")
         self.clock, self.real_time = clock, clock is time.time
         self.suites = {}
-        self.receiver.libs = &LIBS
+        self.receiver.libs = engine_libs()
         self.receiver.max_message = max_message
         self.receiver.limits.max_parts, self.receiver.limits.max_depth = max_parts, max_depth
         for kind in kinds:
             self.receiver.kinds |= 1 << <int>kind
         self.names = [name.encode("utf-8") for name in understood]
         self.name_spans = <zs_span *>malloc(sizeof(zs_span) * (len(self.names) + 1))
-        if self.name_spans == NULL or not zs_table_init(&self.receiver.table, &LIBS.sodium, self.now(), max_sessions):
+        if self.name_spans == NULL or not zs_table_init(&self.receiver.table, &engine_libs().sodium, self.now(), max_sessions):
             raise MemoryError()
         for i, name in enumerate(self.names):
             self.name_spans[i].data, self.name_spans[i].len = <const uint8_t *>PyBytes_AS_STRING(name), len(name)
@@ -243,7 +152,7 @@ cdef class Receiver:
         """Accept an association's messages from now on; its SPI must not stand yet."""
         cdef zs_association entry
         cdef bytes key = derive_suite_key(association.secret, association.suite, association.spi)
-        suite = None if zs_aead_is_native(&LIBS, association.suite) else suite_by_number(association.suite)
+        suite = None if zs_aead_is_native(engine_libs(), association.suite) else suite_by_number(association.suite)
         memset(&entry, 0, sizeof(entry))
         memcpy(entry.key, PyBytes_AS_STRING(key), L.KEY_BYTES)
         entry.spi, entry.suite, entry.allow_clear = association.spi, association.suite, association.allow_clear
@@ -340,7 +249,7 @@ def seal_many(messages, Session session not None):
                 sealed = PyBytes_FromStringAndSize(NULL, batch.items[i].size)
                 batch.items[i].out = <uint8_t *>PyBytes_AS_STRING(sealed)
                 out.append(sealed)
-            batch.seal(&LIBS, session.suite, &sender, first)
+            batch.seal(engine_libs(), session.suite, &sender, first)
             done += batch.count
     finally:
         zs_wipe(&sender, sizeof(sender))
