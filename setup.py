@@ -33,12 +33,17 @@ class BuildLibrary(build_clib):
 
 def extension(name: str) -> Extension:
     return Extension(f"zmqsec.{name}", [f"zmqsec/{name}.pyx"], include_dirs=["csrc"], depends=HEADERS + SOURCES,
-                     extra_compile_args=["-O2"], libraries=["dl"] if sys.platform.startswith("linux") else [],
-                     optional=not REQUIRED)
+                     extra_compile_args=["-O2"], libraries=["dl"] if sys.platform.startswith("linux") else [])
 
+
+MODULES = cythonize([extension(name) for name in ("_library", "_parts", "_batch", "_engine", "_core")])
+for module in MODULES:
+    module.optional = not REQUIRED  # cythonize does not hand this on
 
 setup(
-    libraries=[("zmqsec_core", {"sources": SOURCES, "include_dirs": ["csrc"], "cflags": C_FLAGS, "obj_deps": {"": HEADERS}})],
-    ext_modules=cythonize([extension(name) for name in ("_library", "_parts", "_batch", "_engine", "_core")]),
+    libraries=[
+        ("zmqsec_core", {"sources": SOURCES, "include_dirs": ["csrc"], "cflags": C_FLAGS, "obj_deps": {"": HEADERS}})
+    ],
+    ext_modules=MODULES,
     cmdclass={"build_clib": BuildLibrary},
 )
