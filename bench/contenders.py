@@ -37,6 +37,8 @@ class Contender:
     send: Send
     receive: Receive
     slow: bool = False
+    batches: bool = False  # receives by recv_many
+    native: str = ""  # "plain" or "curve": a C program instead, bench/cpeer.c
 
 
 def _association() -> zmqsec.Association:
@@ -57,7 +59,7 @@ def open_plain(kind: int, settings: dict[str, str]) -> Any:
 def open_curve(kind: int, settings: dict[str, str]) -> Any:
     socket = open_plain(kind, settings)
     public, secret = settings["curve_public"].encode(), settings["curve_secret"].encode()
-    if kind == zmq.PULL:
+    if kind in (zmq.PULL, zmq.XPUB):
         socket.curve_server = True
         socket.curve_secretkey = secret
     else:
@@ -131,12 +133,16 @@ def receive_pysodium(socket: Any, count: int) -> None:
 
 
 CONTENDERS = (
+    Contender("c-plain", "libzmq in C, plaintext", open_plain, send_each, receive_each, native="plain"),
+    Contender("c-curve", "libzmq in C, CURVE", open_curve, send_each, receive_each, native="curve"),
     Contender("plain", "pyzmq, plaintext loop", open_plain, send_each, receive_each),
     Contender("curve", "pyzmq, CURVE", open_curve, send_each, receive_each),
     Contender("pysodium", "pysodium + pyzmq by hand", open_plain, send_pysodium, receive_pysodium, slow=True),
     Contender("reference", "zmqsec in pure Python", open_reference, send_each, receive_each, slow=True),
     Contender("single", "zmqsec, one by one", open_sealed, send_each, receive_each),
-    Contender("batch", f"zmqsec, batches of {BATCH}", open_sealed, send_batches, receive_batches),
-    Contender("bundle", f"zmqsec, bundles of {BUNDLE}", open_sealed, send_bundles, receive_bundles),
+    Contender("batch", f"zmqsec, batches of {BATCH}", open_sealed, send_batches, receive_batches, batches=True),
+    Contender("bundle", f"zmqsec, bundles of {BUNDLE}", open_sealed, send_bundles, receive_bundles, batches=True),
 )
+# Of the multicast benchmark: the others add nothing there.
+MULTICAST = ("plain", "curve", "single", "batch")
 BY_NAME = {contender.name: contender for contender in CONTENDERS}

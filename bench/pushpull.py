@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import importlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -11,7 +15,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import zmq
 
 from .contenders import BUNDLE, CONTENDERS, CURVE_PUBLIC, CURVE_SECRET, Contender
 
@@ -42,10 +49,30 @@ class Peer:
         return answer
 
 
+@functools.cache
+def c_peer() -> Path:
+    """The C peer, built once for this run."""
+    program = Path(tempfile.mkdtemp(prefix="zmqsec-bench-")) / "cpeer"
+    atexit.register(shutil.rmtree, program.parent, ignore_errors=True)
+    source = Path(__file__).parent / "cpeer.c"
+    subprocess.run(["cc", "-O2", "-o", program, source, "-ldl"], check=True)
+    return program
+
+
+def libzmq_path() -> str:
+    """The shared object through which pyzmq's own libzmq is reached."""
+    module = importlib.import_module("zmq.backend.cython._zmq")
+    for path in sorted((Path(zmq.__file__).parent.parent / "pyzmq.libs").glob("libzmq*.so*")):
+        return str(path)
+    return str(module.__file__)
+
+
 @contextmanager
 def peer(role: str, contender: Contender, endpoint: str, size: int) -> Iterator[tuple[Peer, str]]:
     environment = dict(os.environ, CURVE_PUBLIC=CURVE_PUBLIC.decode(), CURVE_SECRET=CURVE_SECRET.decode())
     arguments = [sys.executable, "-m", "bench.peer", role, contender.name, endpoint, str(size)]
+    if contender.native:
+        arguments = [str(c_peer()), libzmq_path(), role, contender.native, endpoint, str(size)]
     process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     one = Peer(process)
     try:

@@ -19,6 +19,8 @@ from .pushpull import ratios
 RESULTS = Path(__file__).parent / "results"
 _SIZE_NAMES = {64: "64 B", 1024: "1 KiB", 65536: "64 KiB"}
 _COLOURS = {
+    "c-plain": "#9a9a9a",
+    "c-curve": "#e8a0aa",
     "plain": "#444444",
     "curve": "#d1495b",
     "pysodium": "#c9a227",
