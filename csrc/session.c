@@ -35,23 +35,15 @@ void zs_sender_begin(zs_sender *sender, const zs_sodium *sodium, const uint8_t s
 }
 
 bool zs_table_init(zs_table *table, const zs_sodium *sodium, uint64_t now, uint32_t max_sessions) {
-    uint32_t buckets = 16;
     memset(table, 0, sizeof *table);
-    while (buckets < max_sessions && buckets < (UINT32_C(1) << 20)) buckets <<= 1;
     table->sodium = sodium;
     table->began = now;
     table->max_sessions = max_sessions;
-    table->bucket_mask = buckets - 1;
+    table->bucket_mask = SLAB_SESSIONS - 1;
     sodium->random(&table->hash_seed, sizeof table->hash_seed);
-    table->buckets = malloc(sizeof *table->buckets * buckets);
-    table->heap = malloc(sizeof *table->heap * max_sessions);
-    table->free_list = malloc(sizeof *table->free_list * max_sessions);
-    table->slabs = calloc(max_sessions / SLAB_SESSIONS + 1, sizeof *table->slabs);
-    if (!table->buckets || !table->heap || !table->free_list || !table->slabs) {
-        zs_table_free(table);
-        return false;
-    }
-    for (uint32_t i = 0; i < buckets; i++) table->buckets[i] = NONE;
+    table->buckets = malloc(sizeof *table->buckets * SLAB_SESSIONS);
+    if (table->buckets == NULL) return false;
+    for (uint32_t i = 0; i <= table->bucket_mask; i++) table->buckets[i] = NONE;
     return true;
 }
 
@@ -60,7 +52,9 @@ void zs_table_free(zs_table *table) {
         zs_wipe(table->slabs[i], sizeof(zs_session) * SLAB_SESSIONS);
         free(table->slabs[i]);
     }
-    if (table->associations) zs_wipe(table->associations, sizeof *table->associations * table->association_count);
+    if (table->associations != NULL) {
+        zs_wipe(table->associations, sizeof *table->associations * table->association_count);
+    }
     free(table->associations);
     free(table->slabs);
     free(table->buckets);
@@ -209,14 +203,45 @@ zs_status zs_table_check(const zs_table *table, const zs_association *associatio
     return ZS_OK;
 }
 
+/* Twice the buckets, when there are more sessions than buckets. */
+static bool grow_buckets(zs_table *table) {
+    uint32_t count = (table->bucket_mask + 1) * 2;
+    uint32_t *buckets = malloc(sizeof *buckets * count);
+    if (buckets == NULL) return false;
+    for (uint32_t i = 0; i < count; i++) buckets[i] = NONE;
+    free(table->buckets);
+    table->buckets = buckets;
+    table->bucket_mask = count - 1;
+    for (uint32_t i = 0; i < table->session_count; i++) {
+        zs_session *s = session_at(table, table->heap[i]);
+        uint32_t *bucket = bucket_of(table, s->spi, s->id);
+        s->next = *bucket;
+        *bucket = table->heap[i];
+    }
+    return true;
+}
+
+/* Room for one more slab of sessions; what was there stays valid if memory runs out half way. */
+static bool grow_slabs(zs_table *table) {
+    size_t slabs = (size_t)table->slab_count + 1, sessions = slabs * SLAB_SESSIONS;
+    zs_session **slab_list = realloc(table->slabs, sizeof *slab_list * slabs);
+    if (slab_list != NULL) table->slabs = slab_list;
+    uint32_t *heap = realloc(table->heap, sizeof *heap * sessions);
+    if (heap != NULL) table->heap = heap;
+    uint32_t *free_list = realloc(table->free_list, sizeof *free_list * sessions);
+    if (free_list != NULL) table->free_list = free_list;
+    if (slab_list == NULL || heap == NULL || free_list == NULL) return false;
+    zs_session *slab = calloc(SLAB_SESSIONS, sizeof *slab);
+    if (slab == NULL) return false;
+    table->slabs[table->slab_count++] = slab;
+    return true;
+}
+
 static uint32_t new_number(zs_table *table) {
     if (table->free_count > 0) return table->free_list[--table->free_count];
     uint32_t number = table->session_count;
-    if (number / SLAB_SESSIONS == table->slab_count) {
-        zs_session *slab = calloc(SLAB_SESSIONS, sizeof *slab);
-        if (slab == NULL) return NONE;
-        table->slabs[table->slab_count++] = slab;
-    }
+    if (number / SLAB_SESSIONS == table->slab_count && !grow_slabs(table)) return NONE;
+    if (number > table->bucket_mask && !grow_buckets(table)) return NONE;
     return number;
 }
 
