@@ -1,0 +1,312 @@
+"""The command line as a user runs it: real processes, real files, and mistakes told in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import zmqsec
+
+COMMAND = [sys.executable, "-m", "zmqsec"]
+TREE = str(Path(zmqsec.__file__).parents[1])
+ENVIRONMENT = {**os.environ, "PYTHONPATH": TREE, "COLUMNS": "100"}
+ENVIRONMENT.pop("ZMQSEC_KEY", None)
+
+
+def run(*arguments: object, cwd: Path, given: bytes = b"", timeout: float = 30) -> subprocess.CompletedProcess[bytes]:
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, input=given, env=ENVIRONMENT, capture_output=True, timeout=timeout)
+
+
+def failure(result: subprocess.CompletedProcess[bytes], code: int) -> str:
+    """The one line of a user's mistake."""
+    text = result.stderr.decode()
+    assert result.returncode == code, text
+    assert len(text.splitlines()) == 1 and "Traceback" not in text, text
+    return text
+
+
+class Process:
+    """A `recv` or `send` in the background."""
+
+    def __init__(self, cwd: Path, *arguments: object, stdin: int = subprocess.DEVNULL) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            cwd=cwd,
+            env=ENVIRONMENT,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def endpoint(self) -> str:
+        """Where it listens, as its first line says."""
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline().decode()
+        match = re.fullmatch(r"zmqsec: listening at (\S+)\n", line)
+        assert match, line
+        return match[1]
+
+    def end(self, timeout: float = 30) -> tuple[int, bytes, str]:
+        out, err = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, err.decode()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[list[Process]]:
+    processes: list[Process] = []
+    yield processes
+    for one in processes:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    zmqsec.Association.from_secret(bytes(range(32)), name="pipe", spi=77).save(tmp_path / "k.toml")
+    zmqsec.Association.from_secret(bytes(range(1, 33)), name="pipe", spi=77).save(tmp_path / "wrong.toml")
+    return tmp_path
+
+
+def receiver(place: Path, started: list[Process], *options: object, key: str = "k.toml") -> tuple[Process, str]:
+    process = Process(place, "recv", "tcp://127.0.0.1:*", "-k", key, *options)
+    started.append(process)
+    return process, process.endpoint()
+
+
+# -- keygen ------------------------------------------------------------------------------------------------------------
+
+
+def test_keygen_writes_a_private_file_and_never_shows_the_secret(tmp_path: Path) -> None:
+    result = run("keygen", "orders.toml", "--suite", "xchacha20poly1305", cwd=tmp_path)
+    assert result.returncode == 0
+    assert stat.S_IMODE((tmp_path / "orders.toml").stat().st_mode) == 0o600
+    association = zmqsec.Association.load(tmp_path / "orders.toml")
+    shown = result.stdout.decode()
+    assert association.secret.hex() not in shown + result.stderr.decode()
+    for expected in ("orders", f"{association.spi:08x}", "xchacha20poly1305", "orders.toml"):
+        assert expected in shown
+
+
+def test_keygen_keeps_an_existing_file_unless_forced(tmp_path: Path) -> None:
+    assert run("keygen", "--name", "a", cwd=tmp_path).returncode == 0
+    before = (tmp_path / "a.toml").read_text()
+    assert "a.toml exists already; pass --force" in failure(run("keygen", "a.toml", cwd=tmp_path), 1)
+    assert (tmp_path / "a.toml").read_text() == before
+    assert run("keygen", "a.toml", "--force", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "a.toml").read_text() != before
+
+
+def test_keygen_into_a_missing_folder_says_so(tmp_path: Path) -> None:
+    assert "No such file or directory" in failure(run("keygen", "nowhere/k.toml", cwd=tmp_path), 1)
+
+
+# -- the sealed pipe ---------------------------------------------------------------------------------------------------
+
+
+def test_pipe_of_a_file_arrives_whole(place: Path, started: list[Process]) -> None:
+    data = os.urandom(3_000_001)
+    (place / "data").write_bytes(data)
+    process, endpoint = receiver(place, started, "-o", "out")
+    sent = run("send", endpoint, "data", "-k", "k.toml", cwd=place)
+    code, _, said = process.end()
+    assert (sent.returncode, code) == (0, 0), sent.stderr.decode() + said
+    assert (place / "out").read_bytes() == data and not (place / "out.part").exists()
+    digest = re.search(r"BLAKE2b-256 ([0-9a-f]{64})", sent.stderr.decode())
+    assert digest and digest[1] in said and "received data: 3.0 MB" in said
+
+
+@pytest.mark.parametrize("size", [0, 1, 131072, 131073])
+def test_pipe_between_standard_streams_arrives_whole(place: Path, started: list[Process], size: int) -> None:
+    data = os.urandom(size)
+    (place / "data").write_bytes(data)
+    process, endpoint = receiver(place, started)
+    with open(place / "data", "rb") as stdin:
+        sender = Process(place, "send", endpoint, "-k", "k.toml", "-q", stdin=stdin.fileno())
+    started.append(sender)
+    code, out, said = process.end()
+    assert code == 0 and out == data, said
+    assert sender.end() == (0, b"", "")
+
+
+def test_pipe_with_the_sender_bound_over_ipc_arrives_whole(place: Path, started: list[Process]) -> None:
+    (place / "data").write_bytes(b"x" * 200_000)
+    sender = Process(place, "send", "ipc://pipe", "data", "-k", "k.toml", "--bind")
+    started.append(sender)
+    result = run("recv", "ipc://pipe", "-k", "k.toml", "--connect", cwd=place)
+    code, _, said = sender.end()
+    assert (code, result.returncode) == (0, 0), said + result.stderr.decode()
+    assert result.stdout == b"x" * 200_000
+
+
+def test_pipe_from_a_slow_source_outlives_the_receivers_timeout(place: Path, started: list[Process]) -> None:
+    process, endpoint = receiver(place, started, "--timeout", "3")
+    sender = Process(place, "send", endpoint, "-k", "k.toml", stdin=subprocess.PIPE)
+    started.append(sender)
+    assert sender.process.stdin is not None
+    sender.process.stdin.write(b"first ")
+    sender.process.stdin.flush()
+    time.sleep(4.5)
+    sender.process.stdin.write(b"second")
+    code, _, said = sender.end()
+    assert code == 0, said
+    assert process.end()[:2] == (0, b"first second")
+
+
+def test_pipe_cut_by_the_senders_death_leaves_no_file(place: Path, started: list[Process]) -> None:
+    process, endpoint = receiver(place, started, "-o", "out", "--timeout", "2.5")
+    sender = Process(place, "send", endpoint, "-k", "k.toml", stdin=subprocess.PIPE)
+    started.append(sender)
+    assert sender.process.stdin is not None
+    sender.process.stdin.write(b"x" * 1000)
+    sender.process.stdin.flush()
+    while not (place / "out.part").exists() or (place / "out.part").stat().st_size < 1000:
+        time.sleep(0.02)
+    sender.process.kill()
+    code, _, said = process.end()
+    assert code == 1 and "the stream is cut after 1,000 bytes: nothing more came within 2.5 s" in said
+    assert not (place / "out").exists() and not (place / "out.part").exists()
+
+
+def test_pipe_interrupted_at_the_sender_is_an_error_at_once(place: Path, started: list[Process]) -> None:
+    process, endpoint = receiver(place, started, "-o", "out")
+    sender = Process(place, "send", endpoint, "-k", "k.toml", stdin=subprocess.PIPE)
+    started.append(sender)
+    assert sender.process.stdin is not None
+    sender.process.stdin.write(b"x" * 1000)
+    sender.process.stdin.flush()
+    while not (place / "out.part").exists() or (place / "out.part").stat().st_size < 1000:
+        time.sleep(0.02)
+    sender.process.send_signal(signal.SIGINT)
+    assert sender.process.wait(10) == 130
+    code, _, said = process.end(10)
+    assert code == 1 and "the sender gave up after 1,000 bytes: interrupted" in said
+    assert not (place / "out").exists()
+
+
+def test_pipe_to_a_failing_output_fails_at_the_sender_too(place: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "wb") as full:
+        command = [*COMMAND, "recv", "ipc://full", "-k", "k.toml"]
+        with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE) as one:
+            sent = run("send", "ipc://full", "-k", "k.toml", cwd=place, given=b"x" * 100_000)
+            said = one.communicate(timeout=20)[1].decode()
+    assert one.returncode == 1 and "cannot write standard output: No space left on device" in said
+    assert "the receiver failed: cannot write standard output" in failure(sent, 1)
+
+
+def test_send_with_the_wrong_key_is_told_at_both_ends(place: Path, started: list[Process]) -> None:
+    process, endpoint = receiver(place, started, "--timeout", "4")
+    sent = run("send", endpoint, "-k", "wrong.toml", "--timeout", "1", cwd=place, given=b"secret")
+    assert "the receiver has not answered within 1 s; it may hold another key" in failure(sent, 1)
+    code, out, said = process.end()
+    assert (code, out) == (1, b"")
+    assert "nothing opened within 4 s; 1 message refused: forged" in said
+
+
+def test_stranger_with_the_wrong_key_does_not_disturb_a_stream(place: Path, started: list[Process]) -> None:
+    process, endpoint = receiver(place, started)
+    stranger = run("send", endpoint, "-k", "wrong.toml", "--timeout", "1", cwd=place, given=b"other")
+    assert stranger.returncode == 1
+    assert run("send", endpoint, "-k", "k.toml", cwd=place, given=b"right").returncode == 0
+    code, out, said = process.end()
+    assert (code, out) == (0, b"right") and "besides, 1 message refused: forged" in said
+
+
+def test_send_to_a_closed_port_gives_up_in_time(place: Path) -> None:
+    result = run("send", "tcp://127.0.0.1:9", "-k", "k.toml", "--timeout", "0.5", cwd=place, given=b"x")
+    assert "no receiver within 0.5 s; nobody is at the other end" in failure(result, 1)
+
+
+def test_recv_that_nobody_sends_to_gives_up_in_time(place: Path) -> None:
+    result = run("recv", "tcp://127.0.0.1:*", "-k", "k.toml", "--timeout", "0.5", "-q", cwd=place)
+    assert "nothing opened within 0.5 s; no message came at all" in failure(result, 1)
+
+
+def test_recv_shows_a_name_of_control_characters_harmlessly(place: Path, started: list[Process]) -> None:
+    process, endpoint = receiver(place, started)
+    sent = run("send", endpoint, "-k", "k.toml", "--name", "\x1b[2Jfile\n", cwd=place, given=b"x")
+    code, _, said = process.end()
+    assert (sent.returncode, code) == (0, 0)
+    assert "received '\\x1b[2Jfile\\n': 1 bytes" in said and "\x1b" not in said
+
+
+# -- mistakes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["send", "nowhere", "-k", "k.toml"], 2, "'nowhere' is no endpoint; tcp://HOST:PORT and ipc://PATH are"),
+        (["send", "tcp://host", "-k", "k.toml"], 2, "'tcp://host' has no port"),
+        (["send", "tcp://host:99999", "-k", "k.toml"], 2, "a port of 0 to 65535 is allowed"),
+        (["send", "tcp://127.0.0.1:9"], 2, "Missing option '-k' / '--key'"),
+        (["send", "tcp://127.0.0.1:9", "-k", "k.toml", "--timeout", "soon"], 2, "'soon' is no time"),
+        (["send", "tcp://127.0.0.1:9", "-k", "none.toml"], 1, "cannot read none.toml: No such file"),
+        (["send", "tcp://127.0.0.1:9", "none", "-k", "k.toml"], 1, "cannot read none: No such file"),
+        (["recv", "tcp://203.0.113.1:9", "-k", "k.toml"], 1, "cannot bind tcp://203.0.113.1:9: Cannot assign"),
+        (["recv", "tcp://127.0.0.1:*", "-k", "k.toml", "-o", "no/out", "-q"], 1, "cannot write no/out.part: No such"),
+        (["keygen", "--suite", "rot13"], 2, "'rot13' is not one of"),
+        (["demo", "none"], 1, "none is not there"),
+        (["demo", "k.toml", "--size", "-3"], 2, "'-3' is no size"),
+        (["demo", "k.toml", "--size", "4"], 1, "4 bytes to stream; the demo needs 16 or more"),
+        (["inspect", "none"], 1, "cannot read none: No such file"),
+        (["inspect", "k.toml"], 1, "malformed: k.toml: begins with 23 20 7a"),
+        (["fly"], 2, "No such command 'fly'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_mistake_is_told_in_one_line(place: Path, arguments: list[str], code: int, said: str) -> None:
+    assert said in failure(run(*arguments, cwd=place), code)
+
+
+def test_key_that_others_can_read_is_refused(place: Path) -> None:
+    (place / "k.toml").chmod(0o640)
+    said = failure(run("send", "tcp://127.0.0.1:9", "-k", "k.toml", cwd=place), 1)
+    assert "k.toml has mode 0640: others could use the key; run chmod 600 k.toml" in said
+
+
+# -- inspect, help -----------------------------------------------------------------------------------------------------
+
+
+def test_inspect_shows_tree_and_bytes_without_a_key(tmp_path: Path) -> None:
+    association = zmqsec.Association.generate("x")
+    (sealed,) = zmqsec.seal_many([b"hidden words"], zmqsec.Session(association))
+    (tmp_path / "part").write_bytes(sealed)
+    result = run("inspect", "part", cwd=tmp_path)
+    shown = result.stdout.decode()
+    assert result.returncode == 0 and result.stderr == b""
+    assert f"SPI {association.spi:08x}" in shown and "body, 16 bytes: sealed" in shown and "hidden" not in shown
+    piped = run("inspect", "-", "--json", cwd=tmp_path, given=sealed.hex().encode())
+    assert json.loads(piped.stdout)["spi"] == f"{association.spi:08x}"
+
+
+def test_version_names_backend_and_libzmq(tmp_path: Path) -> None:
+    shown = run("--version", cwd=tmp_path).stdout.decode()
+    assert shown.startswith(f"zmqsec {zmqsec.__version__} (backend {zmqsec.backend}, libzmq ")
+
+
+@pytest.mark.parametrize("command", ["", "keygen", "send", "recv", "inspect", "demo"])
+def test_help_is_there_for_every_command(tmp_path: Path, command: str) -> None:
+    result = run(*([command] if command else []), "--help", cwd=tmp_path)
+    assert result.returncode == 0 and result.stdout.decode().startswith(f"Usage: zmqsec {command}")
+
+
+def test_output_into_a_closed_pipe_ends_without_a_traceback(tmp_path: Path) -> None:
+    (sealed,) = zmqsec.seal_many([bytes(100_000)], zmqsec.Session(zmqsec.Association.generate("x")))
+    (tmp_path / "part").write_bytes(sealed)
+    script = f"{sys.executable} -m zmqsec inspect part --rows 100000 | head -1"
+    result = subprocess.run(script, shell=True, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, timeout=30)
+    assert b"Traceback" not in result.stderr and b"sealed part" in result.stdout
