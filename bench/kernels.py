@@ -1,0 +1,69 @@
+"""The kernels beside libsodium, OpenSSL and intel-ipsec-mb: builds bench/kernel/peers.c with what is installed, runs it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from zmqsec import sodium
+
+ROOT = Path(__file__).parent.parent
+OPTIONAL = {
+    "OpenSSL": ("openssl/evp.h", "-DWITH_OPENSSL", "-lcrypto", "libssl-dev"),
+    "intel-ipsec-mb": ("intel-ipsec-mb.h", "-DWITH_IPSEC_MB", "-lIPSec_MB", "libipsec-mb-dev"),
+}
+
+
+def _has_header(header: str) -> bool:
+    check = subprocess.run(["cc", "-E", "-xc", "-"], input=f"#include <{header}>\n", text=True, capture_output=True)
+    return check.returncode == 0
+
+
+def run(rounds: int = 21) -> dict[str, Any]:
+    """Rows of nanoseconds a message for each contender, size and batch, and what was not installed."""
+    flags, libraries, missing = [], [], {}
+    for name, (header, flag, library, package) in OPTIONAL.items():
+        if _has_header(header):
+            flags.append(flag)
+            libraries.append(library)
+        else:
+            missing[name] = f"not installed (Debian: {package})"
+    core = sorted(map(str, (ROOT / "csrc").glob("*.c")))
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "peers"
+        source = ROOT / "bench" / "kernel" / "peers.c"
+        subprocess.run(["cc", "-std=gnu11", "-O2", *flags, "-o", program, source, *core, *libraries, "-ldl"], check=True)
+        output = subprocess.run([program, sodium.library_path(), str(rounds)], check=True, capture_output=True, text=True)
+    rows = json.loads(output.stdout)
+    for row in rows:
+        row["median_ns"] = statistics.median(row["ns"])
+    return {"rows": rows, "missing": missing}
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown: ns a message, and how many times libsodium's speed, as medians of ratios within each round."""
+    rows = results["rows"]
+    places = list(dict.fromkeys((row["size"], row["batch"]) for row in rows))
+    lines = [
+        "| seal, ns a message (× libsodium) | " + " | ".join(f"{size:,} B × {batch}" for size, batch in places) + " |",
+        "|---|" + "---|" * len(places),
+    ]
+    by_place = {(row["name"], row["size"], row["batch"]): row for row in rows}
+    for name in dict.fromkeys(row["name"] for row in rows):
+        cells = []
+        for place in places:
+            mine, base = by_place[(name, *place)], by_place[("libsodium", *place)]
+            ratio = statistics.median(b / a for a, b in zip(mine["ns"], base["ns"], strict=True))
+            cells.append(f"{mine['median_ns']:,.0f} ({ratio:.2f})")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    for name, why in results["missing"].items():
+        lines.append(f"| {name} | {why} |" + " |" * (len(places) - 1))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(run()))
