@@ -171,12 +171,25 @@ static zs_status commit_one(zs_receiver *receiver, zs_open_item *item, uint64_t 
     return scan(receiver, item);
 }
 
+/* The name that was not understood outlives the body that it may stand in. */
+static void keep_name(zs_receiver *receiver, zs_open_item *item, size_t i) {
+    zs_span *name = &item->found.name;
+    memcpy(receiver->names[i], name->data, name->len);
+    name->data = receiver->names[i];
+}
+
 void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now) {
     for (size_t i = 0; i < count; i++) {
         zs_open_item *item = &items[i];
         if (item->body != NULL) {
             item->status = commit_one(receiver, item, now);
+            if (item->status == ZS_UNKNOWN_CRITICAL) keep_name(receiver, item, i);
             if (item->status != ZS_OK) zs_wipe(item->body, item->body_len);
+        } else if (item->status == ZS_REPLAYED && item->changes != receiver->table.changes) {
+            /* The batch itself may have evicted the session whose window refused it. */
+            const zs_session *known = zs_table_session(&receiver->table, item->header.spi,
+                                                       item->frame + ZS_SESSION_OFFSET);
+            item->status = zs_table_check(&receiver->table, item->association, known, &item->header, now);
         }
         if (item->status == ZS_OK) receiver->opened++;
         else receiver->refused[item->status]++;

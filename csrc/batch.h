@@ -39,6 +39,7 @@ typedef struct zs_receiver {
     zs_parts_limits limits;
     uint64_t opened;
     uint64_t refused[ZS_STATUS_COUNT];
+    uint8_t names[ZS_BATCH][255]; /* of critical metadata that was not understood, by an item's place in its batch */
 } zs_receiver;
 
 /* One sealed part to open. With `out` NULL the body is opened in place, in `frame`; else in `out`, `len` bytes. */
@@ -64,7 +65,8 @@ void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uin
 /* Open what the checks let through and what libsodium or a kernel can; other suites are the caller's. */
 void zs_open_aead(const zs_receiver *receiver, zs_open_item *items, size_t count);
 
-/* In order: check again (the batch itself may have moved the windows), commit, scan the parts, count. */
+/* In order: check again (the batch itself may have moved the windows), commit, scan the parts, count.
+ * At most ZS_BATCH items. */
 void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now);
 
 #endif

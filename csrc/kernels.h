@@ -20,6 +20,15 @@ void zs_hchacha20_many_portable(const zs_sodium *sodium, zs_subkey_job *jobs, si
 #if defined(__x86_64__)
 #define ZS_HAVE_X86_KERNELS 1
 
+#define ZS_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define ZS_TARGET_BEGIN(isa) ZS_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define ZS_TARGET_END ZS_PRAGMA(clang attribute pop)
+#else
+#define ZS_TARGET_BEGIN(isa) ZS_PRAGMA(GCC push_options) ZS_PRAGMA(GCC target(isa))
+#define ZS_TARGET_END ZS_PRAGMA(GCC pop_options)
+#endif
+
 void zs_seal_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
 void zs_open_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
 void zs_hchacha20_many_avx512(const zs_sodium *sodium, zs_subkey_job *jobs, size_t count);
