@@ -32,8 +32,14 @@ class BuildLibrary(build_clib):
 
 
 def extension(name: str) -> Extension:
-    return Extension(f"zmqsec.{name}", [f"zmqsec/{name}.pyx"], include_dirs=["csrc"], depends=HEADERS + SOURCES,
-                     extra_compile_args=["-O2"], libraries=["dl"] if sys.platform.startswith("linux") else [])
+    return Extension(
+        f"zmqsec.{name}",
+        [f"zmqsec/{name}.pyx"],
+        include_dirs=["csrc"],
+        depends=HEADERS + SOURCES,
+        extra_compile_args=["-O2"],
+        libraries=["dl"] if sys.platform.startswith("linux") else [],
+    )
 
 
 MODULES = cythonize([extension(name) for name in ("_library", "_parts", "_batch", "_engine", "_core")])

@@ -10,7 +10,7 @@ enum {
     /* room for a batch with a frame or two in front of each sealed part, and for one message at its limit */
     ZS_CHANNEL_FRAMES = 3 * ZS_BATCH + ZS_MAX_FRAMES,
     /* a batch ends when it holds this many bytes, so that it stays in the cache */
-    ZS_CHANNEL_BYTES = 1 << 20
+    ZS_CHANNEL_BYTES = 1 << 18
 };
 
 /* Where the sealed part stands; spec, "The frames around the sealed part". */

@@ -40,7 +40,7 @@ cdef class Batch:
         """Take messages from `start` on, until the batch is full; sets `count`."""
         cdef size_t i, total = len(messages)
         self.clear()
-        while start + self.count < total and self.count < ZS_BATCH and self.bytes < 1 << 20:
+        while start + self.count < total and self.count < ZS_BATCH and self.bytes < 1 << 18:
             self.add(messages[start + self.count], max_message)
         for i in range(self.count):
             self.items[i].body = self.spans + self.body_at[i]

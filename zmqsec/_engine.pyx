@@ -11,7 +11,7 @@ import zmq
 
 from . import limits as L
 from ._library import derive_suite_key, random_bytes
-from .errors import REASONS, AssociationError, SequenceExhausted, SocketError
+from .errors import REASONS, AssociationError, PartsError, SequenceExhausted, SocketError
 from .suites import suite_by_number
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -222,7 +222,7 @@ cdef class Receiver:
         cdef bytes key = item.association.key[:L.KEY_BYTES]
         opened = suite.open(key, item.frame[ZS_NONCE_OFFSET:ZS_HEADER_BYTES], item.frame[:covered],
                             item.frame[covered:item.len])
-        if opened is None or len(opened) != item.len - ZS_TAG_BYTES - covered:
+        if not isinstance(opened, bytes) or len(opened) != item.len - ZS_TAG_BYTES - covered:
             item.status = ZS_FORGED
         elif not clear:
             memcpy(item.body, PyBytes_AS_STRING(opened), len(opened))
@@ -261,6 +261,16 @@ cdef bint is_shared(object frame):
     return isinstance(frame, zmq.Frame) and frame.get(zmq.SHARED) != 0
 
 
+cdef bint overlaps(const zs_open_item *items, size_t i) noexcept:
+    """Does item `i` share memory with one before it that is opened in place?"""
+    cdef size_t j
+    for j in range(i):
+        if items[j].out == NULL and items[j].frame < items[i].frame + items[i].len \
+                and items[i].frame < items[j].frame + items[j].len:
+            return True
+    return False
+
+
 cdef object open_chunk(list frames, list topics, Receiver receiver, bint copy):
     cdef zs_open_item items[64]
     cdef Py_buffer views[64]
@@ -273,12 +283,17 @@ cdef object open_chunk(list frames, list topics, Receiver receiver, bint copy):
             frame, shared = frames[i], is_shared(frames[i])
             if isinstance(frame, zmq.Frame):
                 frame = frame.buffer
-            view = memoryview(frame)
+            try:
+                view = memoryview(frame)
+            except TypeError:
+                raise PartsError(f"a frame must be bytes-like or a zmq.Frame, not {type(frame).__name__}") from None
+            if not view.c_contiguous:
+                view = memoryview(bytes(view))
             in_place = not (copy or shared or view.readonly)
-            PyObject_GetBuffer(frame, &views[i], PyBUF_WRITABLE if in_place else PyBUF_SIMPLE)
+            PyObject_GetBuffer(view, &views[i], PyBUF_WRITABLE if in_place else PyBUF_SIMPLE)
             held += 1
             items[i].frame, items[i].len = <uint8_t *>views[i].buf, views[i].len
-            if in_place:
+            if in_place and not overlaps(items, i):
                 bases.append(view.cast("B"))
             else:
                 fresh = bytearray(views[i].len)

@@ -7,6 +7,7 @@ import zmq
 from . import limits as L
 from .errors import REASONS, PartsError, Refusal
 from .message import Message, Metadata
+from .parts import as_bytes
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memset
@@ -23,7 +24,7 @@ cdef int put_metadata(bytearray out, str name, object value, bint critical) exce
     cdef bytes encoded = name.encode("utf-8", "strict") if not any("\ud800" <= c <= "\udfff" for c in name) else b""
     if not 1 <= len(encoded) <= L.MAX_METADATA_NAME_BYTES:
         raise PartsError(f"metadata name {name!r}: 1 to {L.MAX_METADATA_NAME_BYTES} bytes of UTF-8 are allowed")
-    data = bytes(value)
+    cdef bytes data = as_bytes(value)
     put_head(out, 1 + len(encoded) + len(data), L.PART_CRITICAL if critical else L.PART_IGNORABLE)
     out.append(len(encoded))
     out += encoded
@@ -64,7 +65,7 @@ def encode_parts(parts):
 
 def decode_parts(data, *, max_parts=L.MAX_PARTS, max_depth=L.MAX_DEPTH):
     """Decode one implicit list; raises PartsError where it is not exactly one encoding within the limits."""
-    cdef bytes held = bytes(data)
+    cdef bytes held = as_bytes(data)
     cdef zs_parts_found found
     cdef zs_parts_limits bounds
     cdef int status

@@ -18,7 +18,7 @@ def _split(item: Any) -> tuple[tuple[Any, ...], list[Any]]:
     """What must be equal within a bundle, and the message's own parts."""
     if isinstance(item, Message):
         if item.header or item.metadata or item.protect != "sealed" or item.kind != limits.KIND_DATA:
-            raise PartsError("a message with header parts, metadata or protect='authenticated' travels alone, unbundled")
+            raise PartsError("a message with header parts, metadata or protect='authenticated' is not bundled")
         return (tuple(item.envelope), item.topic), list(item.body)
     return ((), None), list(item) if isinstance(item, (list, tuple)) else [item]
 

@@ -1,4 +1,4 @@
-"""A socket's traffic in batches, in Python over pyzmq's own calls (floor 8); spec, "The frames around the sealed part"."""
+"""A socket's traffic in batches, over pyzmq's own calls (floor 8); spec, "The frames around the sealed part"."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ class Channel:
         every = list(messages)
         for start in range(0, len(every), limits.BATCH):
             batch = every[start : start + limits.BATCH]
-            for message, sealed in zip(batch, seal_many(batch, self.session, max_message=self.max_message), strict=True):
+            for message, sealed in zip(
+                batch, seal_many(batch, self.session, max_message=self.max_message), strict=True
+            ):
                 try:
                     for front in _front(message):
                         zmq.Socket.send(self.socket, front, flags | zmq.SNDMORE)

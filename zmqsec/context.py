@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import time
+from collections.abc import Callable, Collection, Iterable
 from types import ModuleType
 from typing import Any
 
 import zmq
 
+from . import limits
 from .backend import implementation as default_implementation
-from .errors import AssociationError
+from .errors import AssociationError, SocketError
 from .keyring import Association, Keyring
 from .socket import Socket
+from .stats import OnRefused
 
 
 def as_keyring(keyring: Keyring | Iterable[Association] | None) -> Keyring:
@@ -20,7 +24,7 @@ def as_keyring(keyring: Keyring | Iterable[Association] | None) -> Keyring:
         return Keyring()
     if isinstance(keyring, Keyring):
         return keyring
-    if isinstance(keyring, (str, bytes, Association)):
+    if isinstance(keyring, (str, bytes, Association)) or not isinstance(keyring, Iterable):
         raise AssociationError(f"keyring={keyring!r}: a Keyring or an iterable of Associations is allowed")
     return Keyring(keyring)
 
@@ -32,7 +36,9 @@ class Context(zmq.Context[Socket]):
     that seals with the association of that name. A socket without an association sends and accepts nothing.
     """
 
-    _socket_class = Socket
+    _socket_class: type[Socket] = Socket
+    _instance: Any = None  # not shared with the plain Context, which would make plain sockets
+    _repr_cls = "zmqsec.Context"
     keyring: Keyring = None  # type: ignore[assignment]
     implementation: ModuleType = default_implementation
 
@@ -43,9 +49,68 @@ class Context(zmq.Context[Socket]):
         _implementation: ModuleType | None = None,
         **options: Any,
     ) -> None:
+        checked = as_keyring(keyring)
         super().__init__(*arguments, **options)
-        self.__dict__["keyring"] = as_keyring(keyring)
+        self.__dict__["keyring"] = checked
         self.__dict__["implementation"] = _implementation or default_implementation
+
+    @classmethod
+    def instance(cls, io_threads: int = 1, keyring: Keyring | Iterable[Association] | None = None) -> Context:
+        """The global secured context of this process; the first call may give its keyring."""
+        with cls._instance_lock:
+            known = cls.__dict__.get("_instance")
+            if known is None or known.closed or cls._instance_pid != os.getpid():
+                known = cls._instance = cls(io_threads=io_threads, keyring=keyring)
+                cls._instance_pid = os.getpid()
+            elif keyring is not None and keyring is not known.keyring:
+                raise AssociationError("the global context has its keyring already; add associations to that one")
+        return known
+
+    def __copy__(self, memo: Any = None) -> Context:
+        """A shadow with the same keyring."""
+        return self.__class__(shadow=self, keyring=self.keyring, _implementation=self.implementation)
+
+    __deepcopy__ = __copy__
+
+    def socket(
+        self,
+        socket_type: int,
+        socket_class: Any = None,
+        *,
+        association: str | Association | None = None,
+        receive: Iterable[str | Association] | None = None,
+        max_message: int = limits.MAX_MESSAGE_BYTES,
+        max_parts: int = limits.MAX_PARTS,
+        max_depth: int = limits.MAX_DEPTH,
+        understood: Collection[str] = (),
+        on_refused: OnRefused | None = None,
+        clock: Callable[[], float] = time.time,
+        **options: Any,
+    ) -> Socket:
+        """A secured socket: PUSH, PULL, PUB, SUB, XPUB, XSUB, DEALER, ROUTER, REQ, REP or PAIR.
+
+        `association` names the one to seal with, in the keyring, or is an Association; without it the socket sends
+        and accepts nothing. `receive` lists those accepted, by default the same one. `max_message` bounds a sealed
+        part in bytes (ZMQ_MAXMSGSIZE too), `max_parts` and `max_depth` its parts and how deep they nest; `understood`
+        names critical metadata that the application acts on; `on_refused` is called with each Refusal; `clock` gives
+        unix seconds. With `socket_class` the socket is one of that class, which need not be secured.
+        """
+        if socket_class is not None and not callable(socket_class):
+            raise SocketError(f"socket_class={socket_class!r}: a class is allowed; give a name as association=")
+        if socket_class is None or (isinstance(socket_class, type) and issubclass(socket_class, Socket)):
+            options.update(
+                association=association,
+                receive=receive,
+                max_message=max_message,
+                max_parts=max_parts,
+                max_depth=max_depth,
+                understood=understood,
+                on_refused=on_refused,
+                clock=clock,
+            )
+        elif association is not None or receive is not None:
+            raise SocketError(f"{socket_class!r} is not a class of secured sockets, so it has no association")
+        return super().socket(socket_type, socket_class, **options)
 
 
 class Poller(zmq.Poller):
@@ -62,6 +127,5 @@ class Poller(zmq.Poller):
             return super().poll(None if timeout is None else int(timeout))
         found = dict(super().poll(0))
         for socket in holding:
-            found[socket] = found.get(socket, 0) | zmq.POLLIN
+            found[socket] = found.get(socket, 0) | int(zmq.POLLIN)
         return list(found.items())
-

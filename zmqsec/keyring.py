@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import stat
 import sys
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import InitVar, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from . import limits
 from .backend import implementation
-from .errors import AssociationError, KeyFileError
+from .errors import AssociationError, KeyFileError, SuiteError
 from .suites import suite_by_name, suite_by_number
 
 if sys.version_info >= (3, 11):
@@ -33,8 +34,15 @@ def _check_seconds(name: str, value: int, least: int) -> None:
         raise AssociationError(f"{name}={value!r}: a whole number of seconds from {least} to {_MAX_SECONDS} is allowed")
 
 
+class _Secret:
+    """Keeps the secret out of the dataclass's fields, and so out of ``dataclasses.asdict`` and its like."""
+
+    __slots__ = ("secret",)
+    secret: bytes
+
+
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Association:
+class Association(_Secret):
     """A shared secret with its name, SPI, suite and policy; whoever holds it can seal and open (spec, "Associations").
 
     `secret` is 32 bytes, `spi` 1 to 2^32 - 1, `suite` the suite's number. Policy, in seconds: a session is accepted
@@ -46,16 +54,17 @@ class Association:
     name: str
     spi: int
     suite: int
-    secret: bytes = field(repr=False)
+    secret: InitVar[bytes]
     lifetime: int = limits.REJECT_AFTER_TIME
     skew: int = limits.CLOCK_SKEW
     late_join: int = limits.REJECT_AFTER_TIME
     allow_clear: bool = True
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.secret, bytes) or len(self.secret) != limits.KEY_BYTES:
-            size = len(self.secret) if isinstance(self.secret, (bytes, bytearray)) else type(self.secret).__name__
-            raise AssociationError(f"a secret of {size}: exactly {limits.KEY_BYTES} bytes are allowed")
+    def __post_init__(self, secret: bytes) -> None:
+        if not isinstance(secret, (bytes, bytearray)) or len(secret) != limits.KEY_BYTES:
+            given = f"{len(secret)} bytes" if isinstance(secret, (bytes, bytearray)) else type(secret).__name__
+            raise AssociationError(f"a secret of {given}: exactly {limits.KEY_BYTES} bytes are allowed")
+        object.__setattr__(self, "secret", bytes(secret))
         if self.secret == bytes(limits.KEY_BYTES):
             raise AssociationError("a secret of 32 zero bytes is no secret; use Association.generate()")
         if not isinstance(self.name, str) or not 1 <= len(self.name) <= 255:
@@ -85,11 +94,11 @@ class Association:
         **policy: Any,
     ) -> Association:
         """An association from 32 secret bytes; without `spi` both ends derive the same one from the secret."""
-        if not isinstance(secret, (bytes, bytearray)) or len(secret) != limits.KEY_BYTES:
-            given = f"{len(secret)} bytes" if isinstance(secret, (bytes, bytearray)) else type(secret).__name__
-            raise AssociationError(f"a secret of {given}: exactly {limits.KEY_BYTES} bytes are allowed")
-        chosen = implementation.derive_spi(bytes(secret)) if spi is None else spi
-        return cls(name=name, spi=chosen, suite=suite_by_name(suite).number, secret=bytes(secret), **policy)
+        number = suite_by_name(suite).number
+        made = cls(name=name, spi=1 if spi is None else spi, suite=number, secret=secret, **policy)
+        if spi is None:
+            object.__setattr__(made, "spi", implementation.derive_spi(made.secret))
+        return made
 
     @property
     def suite_name(self) -> str:
@@ -116,7 +125,7 @@ class Association:
     def load(cls, path: str | os.PathLike[str]) -> Association:
         """Read what `save` wrote; refuses a file that its group or others can read or write."""
         table = _parse(Path(path), _read_private(Path(path)))
-        known = {one.name for one in fields(cls)}
+        known = {"secret", *(one.name for one in fields(cls))}
         unknown = sorted(set(table) - known)
         if unknown:
             raise KeyFileError(f"{path}: key {unknown[0]!r} is unknown; {', '.join(sorted(known))} are allowed")
@@ -129,7 +138,7 @@ class Association:
             raise KeyFileError(f"{path}: 'secret' must be {2 * limits.KEY_BYTES} hexadecimal digits") from None
         try:
             return cls.from_secret(secret, **table)
-        except (AssociationError, TypeError) as error:
+        except (AssociationError, SuiteError) as error:
             raise KeyFileError(f"{path}: {error}") from error
 
     def __repr__(self) -> str:
@@ -138,10 +147,16 @@ class Association:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Association):
             return NotImplemented
-        return all(getattr(self, one.name) == getattr(other, one.name) for one in fields(self))
+        same = all(getattr(self, one.name) == getattr(other, one.name) for one in fields(self))
+        return hmac.compare_digest(self.secret, other.secret) and same
 
     def __hash__(self) -> int:
         return hash((self.name, self.spi, self.suite))
+
+    def __copy__(self, memo: Any = None) -> Association:
+        return self  # it never changes
+
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> Any:
         raise TypeError("an association is not pickled, so that its secret goes nowhere unseen; use save and load")
@@ -182,17 +197,24 @@ def _write_private(target: Path, text: str, overwrite: bool) -> None:
             os.unlink(temporary)
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO would make the opener wait for its writer
+
+
 def _read_private(path: Path) -> str:
     """The text of a regular file that only its owner can read and write."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise KeyFileError(f"{path} is not a regular file")
             if status.st_mode & _OTHERS:
                 mode = stat.S_IMODE(status.st_mode)
                 raise KeyFileError(f"{path} has mode {mode:04o}: others could use the key; run chmod 600 {path}")
-            return file.read(_MAX_FILE_BYTES)
+            text = file.read(_MAX_FILE_BYTES + 1)
+        if len(text) > _MAX_FILE_BYTES:
+            raise KeyFileError(f"{path} has more than {_MAX_FILE_BYTES} bytes: no key file")
+        return text.decode("utf-8")
     except OSError as error:
         raise KeyFileError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

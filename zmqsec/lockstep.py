@@ -28,11 +28,11 @@ class Request:
         """The envelope of the next request."""
         if self._waiting and not self.relaxed:
             raise zmq.ZMQError(zmq.EFSM)
-        self._expected = [os.urandom(4), _DELIMITER] if self.correlate else [_DELIMITER]
-        return tuple(self._expected)
+        return (os.urandom(4), _DELIMITER) if self.correlate else (_DELIMITER,)
 
-    def after_send(self) -> None:
-        self._waiting = True
+    def after_send(self, envelope: tuple[bytes, ...]) -> None:
+        """The request went out; its reply comes with the same envelope."""
+        self._waiting, self._expected = True, list(envelope)
 
     def before_receive(self) -> None:
         if not self._waiting:
@@ -59,7 +59,8 @@ class Reply:
             raise zmq.ZMQError(zmq.EFSM)
         return self._envelope
 
-    def after_send(self) -> None:
+    def after_send(self, envelope: tuple[bytes, ...]) -> None:
+        """The reply went out; the next call is for a request."""
         self._envelope = None
 
     def before_receive(self) -> None:

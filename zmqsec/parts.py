@@ -139,9 +139,7 @@ class Scanner:
         return Metadata(name, content, critical)
 
 
-def decode_parts(
-    data: bytes, *, max_parts: int = limits.MAX_PARTS, max_depth: int = limits.MAX_DEPTH
-) -> list[Part]:
+def decode_parts(data: bytes, *, max_parts: int = limits.MAX_PARTS, max_depth: int = limits.MAX_DEPTH) -> list[Part]:
     """Decode one implicit list; raises PartsError where it is not exactly one encoding within the limits."""
     held = as_bytes(data)
     try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import zmq
 
 from . import limits
 from .errors import SocketError
+from .parts import as_bytes
 
 _MAX_REMEMBERED = 4096
 
@@ -67,6 +69,7 @@ class Envelopes:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[bytes, ...], None] = OrderedDict()
+        self._longest = 0  # of the remembered frames; no longer part is looked at
 
     def remember(self, envelope: Sequence[bytes]) -> None:
         """Keep an envelope; a routing id alone, or with the empty delimiter, needs no memory."""
@@ -75,16 +78,29 @@ class Envelopes:
         key = tuple(envelope)
         self._known[key] = None
         self._known.move_to_end(key)
+        self._longest = max(self._longest, *map(len, key))
         if len(self._known) > _MAX_REMEMBERED:
             self._known.popitem(last=False)
 
-    def length(self, parts: Sequence[bytes], first_is_id: bool) -> int:
+    def length(self, parts: Sequence[Any], first_is_id: bool) -> int:
         """How many of the leading parts are envelope; at least one part stays for the body."""
         if self._known:
-            for count in range(min(len(parts) - 1, limits.MAX_ENVELOPE_FRAMES), 1, -1):
-                if tuple(parts[:count]) in self._known:
+            leading: list[bytes] = []
+            for part in parts[: min(len(parts) - 1, limits.MAX_ENVELOPE_FRAMES)]:
+                if _length(part) > self._longest:
+                    break
+                leading.append(as_bytes(part))
+            for count in range(len(leading), 1, -1):
+                if tuple(leading[:count]) in self._known:
                     return count
         at = 1 if first_is_id else 0
-        if len(parts) > at + 1 and len(parts[at]) == 0:
+        if len(parts) > at + 1 and _length(parts[at]) == 0:
             return at + 1
         return at
+
+
+def _length(part: Any) -> int:
+    try:
+        return len(part)
+    except TypeError:
+        return len(as_bytes(part))  # which says what a part may be

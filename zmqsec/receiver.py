@@ -164,7 +164,7 @@ class Receiver:
         covered = len(frame) - limits.TAG_BYTES if clear else before
         nonce = frame[limits.NONCE_OFFSET : limits.HEADER_BYTES]
         plaintext = entry.suite.open(entry.key, nonce, frame[:covered], frame[covered:])
-        if plaintext is None:
+        if not isinstance(plaintext, bytes) or len(plaintext) != len(frame) - limits.TAG_BYTES - covered:
             raise _Refused(Reason.FORGED)
         return frame[before:covered] if clear else plaintext
 

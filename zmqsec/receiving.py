@@ -28,34 +28,36 @@ class Receiving(zmq.Socket[bytes]):
 
     _state: State
 
-    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # type: ignore[override]
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """The next part, opened: bytes, or with ``copy=False`` a memoryview that owns its memory.
 
-        Refused messages are skipped. RCVMORE tells whether the message has more parts.
+        Refused messages are skipped, and never raise. RCVMORE tells whether the message has more parts. Raises
+        zmq.Again as pyzmq does, with NOBLOCK also after 1,000 refused messages in a row. `recv_pyobj` unpickles what
+        an authenticated peer sent, which lets that peer run code here.
         """
         state = self._state
-        if state.swift and not (flags or state.rest or state.ready):
+        if state.swift and not (flags or state.rest or state.ready or track):
             items = state.channel.recv_one(0, 0, copy)  # type: ignore[union-attr]
             if items is not None and len(items) == 1 and items[0].__class__ is bytes:
                 return items[0]
             item, _ = self._next(0, limits.FORM_PARTS, copy, items or [])
+        elif track:
+            raise SocketError("track=True is for plain sockets; a secured one opens in its own memory")
         elif state.rest:
             return state.rest.popleft()
         else:
             item, _ = self._next(flags, limits.FORM_PARTS, copy)
-        if track:
-            raise SocketError("track=True is for plain sockets")
         if isinstance(item, (list, Message)):
             parts = _parts(item)
             state.rest.extend(parts[1:])
             return parts[0] if parts else b""
         return item
 
-    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # type: ignore[override]
+    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """All parts of the next message: envelope or topic, then the body's leaves, depth first."""
         state = self._state
         if track:
-            raise SocketError("track=True is for plain sockets")
+            raise SocketError("track=True is for plain sockets; a secured one opens in its own memory")
         if state.rest:
             parts, state.rest = list(state.rest), deque()
             return parts
@@ -78,21 +80,31 @@ class Receiving(zmq.Socket[bytes]):
         if max_messages < 1:
             raise SocketError(f"max_messages={max_messages}: 1 or more are allowed")
         channel = self._receiving()
+        if self._state.rest:
+            raise SocketError(f"{len(self._state.rest)} parts of the message before still wait; receive them first")
         form = limits.FORM_LISTS if multipart else limits.FORM_PARTS
-        out = self._take_ready(max_messages, form)
+        if out := self._take_ready(max_messages, form):
+            return out
         deadline = self._deadline(timeout)
-        while not out:
+        refused = 0
+        while True:
             try:
-                items = self._drain(channel, max_messages, form, copy)
+                items, refused_now = self._drain(channel, max_messages, form, copy)
             except zmq.Again:
                 if not self._wait(deadline):
                     return []
                 continue
-            out = self._keep_surplus(items, max_messages)
-        return out
+            if items:
+                return self._keep_surplus(items, max_messages)
+            refused += refused_now
+            if _given_up(deadline, refused):
+                return []
 
     def recv_message(self, flags: int = 0, *, copy: bool = True) -> Message:
-        """The next message with its whole structure."""
+        """The next message with its whole structure: nested parts, metadata, envelope, topic, session and sequence.
+
+        Of a bundle that another call has begun to hand out it gives the leaves alone.
+        """
         if self._state.rest:
             raise SocketError(f"{len(self._state.rest)} parts of the message before still wait; receive them first")
         item, front = self._next(flags, limits.FORM_MESSAGES, copy)
@@ -105,11 +117,11 @@ class Receiving(zmq.Socket[bytes]):
     def _receiving(self) -> Channel:
         """The channel, for a socket that may receive, up to date with its keyring."""
         state = self._state
+        if self.closed:
+            raise zmq.ZMQError(zmq.ENOTSOCK)
         if not state.pattern.receives:
             raise zmq.ZMQError(zmq.ENOTSUP)
         if state.channel is None:
-            if self.closed:
-                raise zmq.ZMQError(zmq.ENOTSOCK)
             raise SocketError(
                 "this socket has no association, so it accepts nothing; pass association= to Context.socket"
             )
@@ -152,7 +164,7 @@ class Receiving(zmq.Socket[bytes]):
             if items and (taken := self._accept(items, channel)):
                 return taken
             refused += 1
-            if deadline is not None and (refused >= _MAX_REFUSED_IN_A_ROW or time.monotonic() >= deadline > 0):
+            if _given_up(deadline, refused):
                 raise zmq.Again
 
     def _accept(self, items: list[Any], channel: Channel) -> tuple[Any, int] | None:
@@ -176,9 +188,9 @@ class Receiving(zmq.Socket[bytes]):
         for item, front in zip(items, fronts, strict=True):
             envelope = list(item.envelope) if isinstance(item, Message) else item[:front] if front else []
             if lockstep is not None:
-                if not lockstep.accept(envelope):
+                if kept or not lockstep.accept(envelope):  # one at a time, so a bundle's first alone
                     state.refused += 1
-                    state.reporter.report([Refusal(Reason.MALFORMED, "not the envelope that this socket waits for")])
+                    state.reporter.report([Refusal(Reason.MALFORMED, "not what this socket waits for")])
                     continue
                 kept.append((_strip(item, front), 0))
             else:
@@ -187,25 +199,28 @@ class Receiving(zmq.Socket[bytes]):
                 kept.append((item, front))
         return kept
 
-    def _drain(self, channel: Channel, max_messages: int, form: int, copy: bool) -> list[tuple[Any, int]]:
-        """What is there, without waiting; zmq.Again if nothing is."""
+    def _drain(self, channel: Channel, max_messages: int, form: int, copy: bool) -> tuple[list[Any], int]:
+        """What is there, without waiting, and how many were refused; zmq.Again if nothing is there."""
         state = self._state
         wanted = 1 if state.lockstep is not None else max_messages
         items = channel.recv_many(wanted, _DONTWAIT, form, copy)
-        if channel.waiting_refusals:
+        refused = channel.waiting_refusals
+        if refused:
             state.reporter.report(channel.take_refusals())
         if state.pattern.plain:
-            return [(item, 0) for item in items] if len(items) > max_messages else items
-        return self._fronted(items, channel.fronts)
+            return ([(item, 0) for item in items] if len(items) > max_messages else items), refused
+        return self._fronted(items, channel.fronts), refused or len(items)
 
     def _keep_surplus(self, items: list[Any], max_messages: int) -> list[Any]:
+        """The first `max_messages`; those behind wait for the next call."""
         if self._state.pattern.plain and len(items) <= max_messages:
             return items
         self._state.ready.extend(items[max_messages:])
         return [item for item, _ in items[:max_messages]]
 
     def _take_ready(self, max_messages: int, form: int) -> list[Any]:
-        ready, out = self._state.ready, []
+        ready = self._state.ready
+        out: list[Any] = []
         while ready and len(out) < max_messages:
             item, _ = ready.popleft()
             parts = _parts(item)
@@ -213,19 +228,28 @@ class Receiving(zmq.Socket[bytes]):
         return out
 
     def _deadline(self, timeout: float | None) -> float | None:
-        """When to give up, on the monotonic clock; None: never."""
+        """When to give up, on the monotonic clock; None: never, 0.0: at once."""
         if timeout is None:
             milliseconds = self._state.receive_timeout
-            return None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+            timeout = None if milliseconds < 0 else milliseconds / 1000
+        if timeout is None:
+            return None
         return time.monotonic() + timeout if timeout > 0 else 0.0
 
     def _wait(self, deadline: float | None) -> bool:
         """Wait for something to receive; False if the deadline passed."""
         if deadline is None:
-            super().poll(None)
+            zmq.Socket.poll(self, None)
             return True
         left = deadline - time.monotonic()
-        return left > 0 and bool(super().poll(max(1, int(left * 1000))))
+        return left > 0 and bool(zmq.Socket.poll(self, max(1, int(left * 1000))))
+
+
+def _given_up(deadline: float | None, refused: int) -> bool:
+    """Whether refused messages have used up a receiver's time; one that does not wait gives up after 1,000."""
+    if deadline is None:
+        return False
+    return refused >= _MAX_REFUSED_IN_A_ROW if deadline == 0.0 else time.monotonic() >= deadline
 
 
 def _strip(item: Any, front: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -11,6 +12,7 @@ from . import limits
 from .bundle import bundles_of
 from .errors import SocketError
 from .message import Message, Metadata, Part, Protect
+from .parts import as_bytes
 from .state import State
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 
 # Plain integers: arithmetic with enum members costs as much as a whole message.
 _SNDMORE = int(zmq.SNDMORE)
+_DONTWAIT = int(zmq.DONTWAIT)
+
+# What the channel takes as it is: messages of exactly these types are one part, or parts without topic or envelope.
+_ONE_PART = frozenset((bytes, bytearray, memoryview))
+_PARTS = _ONE_PART | {list, tuple}
 
 
 class Sending(zmq.Socket[bytes]):
@@ -25,24 +32,38 @@ class Sending(zmq.Socket[bytes]):
 
     _state: State
 
-    def send(self, data: Any, flags: int = 0, copy: bool = True, track: bool = False, **routing: Any) -> None:  # type: ignore[override]
-        """Seal and send one part; with SNDMORE it waits for the others of its message."""
+    def send(  # type: ignore[override]
+        self,
+        data: Any,
+        flags: int = 0,
+        copy: bool = True,
+        track: bool = False,
+        routing_id: int | None = None,
+        group: str | None = None,
+    ) -> None:
+        """Seal and send one part; with SNDMORE it waits for the others of its message.
+
+        Raises zmq.Again if it cannot be queued in time, and PartsError for what is not bytes-like. `copy` changes
+        nothing: sealing reads `data` once, and keeps no reference to it.
+        """
         state = self._state
-        if state.direct and not flags & _SNDMORE and not state.partial and not track:
+        if (
+            state.direct
+            and data.__class__ is bytes
+            and not (flags & _SNDMORE or state.partial or track or group or routing_id)
+        ):
             state.channel.send_one(data, flags)  # type: ignore[union-attr]
             return
-        if track or routing.get("group") is not None or routing.get("routing_id") is not None:
+        if track or group is not None or routing_id is not None:
             raise SocketError("track=, group= and routing_id= are for plain sockets; a secured one copies and seals")
         if isinstance(data, (list, tuple, Message, Metadata)):
             raise SocketError(f"send takes one bytes-like part, not {type(data).__name__}; see send_multipart")
         if flags & _SNDMORE:
-            self._sending()
-            state.partial.append(bytes(data.buffer if isinstance(data, zmq.Frame) else memoryview(data)))
-            return
-        parts, state.partial = [*state.partial, data], []
-        self._send_parts(parts, flags)
+            self._keep_part(data)
+        else:
+            self._send_parts([data], flags)
 
-    def send_multipart(  # type: ignore[override]
+    def send_multipart(
         self,
         msg_parts: Sequence[Any],
         flags: int = 0,
@@ -54,37 +75,38 @@ class Sending(zmq.Socket[bytes]):
     ) -> None:
         """Seal and send a message of several parts.
 
-        On PUB the first of two or more parts is the topic, in clear and bound. On ROUTER and DEALER the envelope goes
-        in front in clear: by default the routing id (ROUTER) and the empty delimiter if it follows, or the envelope
-        that the parts share with a message received before; `envelope` gives its number of parts instead.
+        On PUB and XPUB the first of two or more parts is the topic, in clear and bound. On ROUTER and DEALER the
+        envelope goes in front in clear: by default the routing id (ROUTER) and the empty delimiter if it follows, or
+        the longest envelope of a message received before that the parts begin with. `envelope` gives its number of
+        parts instead; use it where parts behind the routing id could by chance equal an envelope that was received.
         """
         if track:
             raise SocketError("track=True is for plain sockets; a secured one copies and seals")
         if flags & _SNDMORE:
             for part in msg_parts:
-                self.send(part, flags)
-            return
-        parts, self._state.partial = [*self._state.partial, *msg_parts], []
-        self._send_parts(parts, flags, envelope)
+                self._keep_part(part)
+        else:
+            self._send_parts(list(msg_parts), flags, envelope)
 
     def send_many(self, messages: Iterable[Any], *, bundle: bool = False, flags: int = 0) -> int:
         """Seal and send a batch; returns how many were sent, fewer than given only with DONTWAIT or SNDTIMEO.
 
         A message is bytes-like, or a sequence of parts as for `send_multipart`, or a Message. With `bundle=True`
-        messages that follow each other and share topic and envelope travel in one sealed part.
+        messages that follow each other and share topic and envelope travel in one sealed part, of at most 1,024 parts
+        (each message counts one, and one for each of its parts) and `max_message` bytes.
         """
-        channel = self._sending()
         state = self._state
+        channel = self._sending_whole(flags)
         if state.lockstep is not None:
             raise SocketError(f"{self._type_name} sends one message at a time; use send")
-        if bundle:
-            messages = list(messages)
-            if state.direct and not any(isinstance(message, (list, tuple, Message)) for message in messages):
-                return channel.send_bundles(messages, flags)
-            return self._send_bundles([self._outgoing(message) for message in messages], flags)
-        if state.direct:
+        messages = list(messages)
+        types = set(map(type, messages))
+        if state.direct and types <= _ONE_PART:
+            return channel.send_bundles(messages, flags) if bundle else channel.send_many(messages, flags)
+        if state.direct and not bundle and state.pattern.plain and types <= _PARTS:
             return channel.send_many(messages, flags)
-        return channel.send_many([self._outgoing(message) for message in messages], flags)
+        ready = [self._outgoing(message) for message in messages]
+        return self._send_bundles(ready, flags) if bundle else channel.send_many(ready, flags)
 
     def send_message(
         self,
@@ -101,12 +123,14 @@ class Sending(zmq.Socket[bytes]):
         """Seal and send a whole structure: a Message, or its fields.
 
         Header parts and metadata are readable on the way and authenticated; body parts nest as lists and are encrypted,
-        or with ``protect="authenticated"`` readable too.
+        or with ``protect="authenticated"`` readable too. `topic` is for PUB and XPUB, `envelope` for ROUTER (the
+        routing id first) and DEALER.
         """
         if message is None:
             message = Message(body, header, metadata or {}, protect, limits.KIND_DATA, topic, envelope)
-        if message.topic is not None and not self._state.pattern.topics:
-            raise SocketError(f"{self._type_name} has no topics; PUB and XPUB have")
+        elif not isinstance(message, Message):
+            raise SocketError(f"send_message takes a Message, not {type(message).__name__}; see send and send_many")
+        self._sending_whole(flags)
         self._send_item(self._outgoing(message), flags)
 
     def _sending(self) -> Channel:
@@ -125,14 +149,33 @@ class Sending(zmq.Socket[bytes]):
             )
         return state.channel
 
+    def _sending_whole(self, flags: int) -> Channel:
+        """The channel, for a call that sends whole messages."""
+        channel = self._sending()
+        if self._state.partial:
+            raise SocketError(f"{len(self._state.partial)} parts given with SNDMORE wait for the last of their message")
+        if flags & ~_DONTWAIT:
+            raise SocketError(f"flags={int(flags)}: 0 or zmq.DONTWAIT is allowed here")
+        return channel
+
+    def _keep_part(self, data: Any) -> None:
+        self._sending()
+        lockstep = self._state.lockstep
+        if lockstep is not None:
+            lockstep.before_send()
+        self._state.partial.append(as_bytes(data))
+
     def _send_parts(self, parts: list[Any], flags: int, envelope: int | None = None) -> None:
         self._sending()
-        if not parts:
+        partial = self._state.partial
+        whole = [*partial, *parts]
+        if not whole:
             raise SocketError("a message of 0 parts; 1 or more are allowed")
-        if self._state.pattern.type == zmq.XSUB and len(parts) == 1 and bytes(parts[0][:1]) in (b"\0", b"\1"):
-            super().send(parts[0], flags)  # a subscription: ZeroMQ's own, not a message
-            return
-        self._send_item(self._outgoing(parts, envelope), flags)
+        if self._state.pattern.type == zmq.XSUB and len(whole) == 1 and as_bytes(whole[0])[:1] in (b"\0", b"\1"):
+            zmq.Socket.send(self, as_bytes(whole[0]), flags)  # a subscription: ZeroMQ's own, not a message
+        else:
+            self._send_item(self._outgoing(whole, envelope), flags)
+        partial.clear()  # not before: after zmq.Again the last part can be given again
 
     def _send_item(self, item: Any, flags: int) -> None:
         channel = self._sending()
@@ -140,10 +183,15 @@ class Sending(zmq.Socket[bytes]):
         if lockstep is None:
             channel.send_one(item, flags)
             return
-        item = item if isinstance(item, Message) else Message(body=item if isinstance(item, list) else [item])
-        item.envelope = lockstep.before_send()
+        if self._state.rest:
+            raise zmq.ZMQError(zmq.EFSM)  # parts of the message before are not yet received
+        envelope = lockstep.before_send()
+        if isinstance(item, Message):
+            item = replace(item, envelope=envelope)
+        else:
+            item = Message(body=item if isinstance(item, list) else [item], envelope=envelope)
         channel.send_one(item, flags)
-        lockstep.after_send()
+        lockstep.after_send(envelope)
 
     def _send_bundles(self, items: list[Any], flags: int) -> int:
         sent = 0
@@ -157,16 +205,16 @@ class Sending(zmq.Socket[bytes]):
     def _outgoing(self, message: Any, envelope: int | None = None) -> Any:
         """A user's message as the channel takes it, with what stands in clear apart."""
         pattern = self._state.pattern
-        if isinstance(message, Message) and pattern.type != zmq.XSUB:
-            return message
-        parts = list(message) if isinstance(message, (list, tuple)) else [message]
         if pattern.type == zmq.XSUB:
             raise SocketError(
                 "XSUB sends subscriptions only, one part that begins with byte 1 or 0: "
                 "libzmq takes every frame that begins so as one, and a sealed part begins with 0"
             )
+        if isinstance(message, Message):
+            return self._checked(message)
+        parts = list(message) if isinstance(message, (list, tuple)) else [message]
         if pattern.topics and len(parts) > 1:
-            return Message(body=parts[1:], topic=_topic(parts[0]))
+            return Message(body=parts[1:], topic=_in_clear(parts[0], "topic"))
         if not pattern.routes:
             return parts if len(parts) != 1 else parts[0]
         router = pattern.type == zmq.ROUTER
@@ -176,11 +224,30 @@ class Sending(zmq.Socket[bytes]):
                 f"{self._type_name}: {len(parts)} parts with an envelope of {count}; "
                 f"{'a routing id' if router else 'no part'} or more, and at least one part behind it, are allowed"
             )
-        return Message(body=parts[count:], envelope=tuple(map(bytes, parts[:count])))
+        return self._checked(Message(body=parts[count:], envelope=parts[:count]))
+
+    def _checked(self, message: Message) -> Message:
+        """The message, if what it shows in clear is what this socket's type allows."""
+        pattern = self._state.pattern
+        topic, envelope = message.topic, message.envelope
+        if topic is not None:
+            if not pattern.topics:
+                raise SocketError(f"{self._type_name} has no topics; PUB and XPUB have")
+            topic = _in_clear(topic, "topic")
+        if envelope and not pattern.routes:
+            raise SocketError(f"{self._type_name} takes no envelope from its user; ROUTER and DEALER do")
+        if pattern.type == zmq.ROUTER and not envelope:
+            raise SocketError("a message for ROUTER has no envelope; a routing id or more is allowed")
+        if len(envelope) > limits.MAX_ENVELOPE_FRAMES:
+            raise SocketError(f"an envelope of {len(envelope)} parts; at most {limits.MAX_ENVELOPE_FRAMES} are allowed")
+        if topic is None and not envelope:
+            return message
+        return replace(message, topic=topic, envelope=tuple(_in_clear(one, "envelope part") for one in envelope))
 
 
-def _topic(part: Any) -> bytes:
-    topic = bytes(part)
-    if len(topic) >= limits.MIN_SEALED_BYTES and topic.startswith(limits.MAGIC):
-        raise SocketError(f"the topic {topic[:8]!r}... has the form of a sealed part; choose another")
-    return topic
+def _in_clear(part: Any, what: str) -> bytes:
+    """What goes in front of a sealed part must not look like one."""
+    data = as_bytes(part)
+    if len(data) >= limits.MIN_SEALED_BYTES and data.startswith(limits.MAGIC):
+        raise SocketError(f"the {what} {data[:8]!r}... has the form of a sealed part; choose another")
+    return data

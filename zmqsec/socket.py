@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
 from . import limits
+from .backend import implementation as default_implementation
 from .errors import Reason, SocketError
 from .keyring import Association, Keyring
 from .lockstep import Request
@@ -21,6 +22,9 @@ from .receiving import Receiving
 from .sending import Sending
 from .state import Binding, State
 from .stats import OnRefused, Reporter, Stats
+
+if TYPE_CHECKING:
+    from .channel import Channel
 
 
 class Socket(Sending, Receiving):
@@ -33,6 +37,8 @@ class Socket(Sending, Receiving):
     """
 
     _state: State = None  # type: ignore[assignment]
+    _repr_cls = "zmqsec.Socket"
+    _plain_class: Any = zmq.Socket
 
     def __init__(
         self,
@@ -49,7 +55,7 @@ class Socket(Sending, Receiving):
         clock: Callable[[], float] = time.time,
         **options: Any,
     ) -> None:
-        if options.get("shadow") or isinstance(context, zmq.Socket):
+        if options.get("shadow") or not isinstance(context, zmq.Context):
             raise SocketError("a secured socket cannot shadow another; make it with Context.socket")
         pattern = pattern_of(socket_type)
         super().__init__(context, pattern.underlying, **options)
@@ -58,9 +64,10 @@ class Socket(Sending, Receiving):
         try:
             super().set(zmq.MAXMSGSIZE, max_message)
             keyring: Keyring | None = getattr(context, "keyring", None)
-            channel, binding = None, None
+            channel: Channel | None = None
+            binding: Binding | None = None
             if association is not None:
-                implementation = context.implementation
+                implementation = getattr(context, "implementation", default_implementation)
                 binding = Binding(implementation, keyring, association, receive, clock)
                 channel = implementation.Channel(
                     self,
@@ -93,10 +100,10 @@ class Socket(Sending, Receiving):
         if state is not None:
             if option == zmq.TYPE:
                 return int(state.pattern.type)
-            if option == zmq.RCVMORE:
+            if option == zmq.RCVMORE and not self.closed:
                 return int(bool(state.rest))
             if option == zmq.EVENTS and (state.ready or state.rest):
-                return super().get(option) | zmq.POLLIN
+                return int(super().get(option)) | int(zmq.POLLIN)
         return super().get(option)
 
     def set(self, option: int, value: Any) -> None:
@@ -111,7 +118,7 @@ class Socket(Sending, Receiving):
                 return
         super().set(option, value)
 
-    setsockopt = set
+    setsockopt = set  # type: ignore[assignment]
     getsockopt = get
 
     @property
@@ -124,8 +131,27 @@ class Socket(Sending, Receiving):
         refused[str(Reason.MALFORMED)] += state.refused
         return Stats(state.channel.sealed, state.channel.receiver.opened, refused)
 
+    def close(self, linger: int | None = None) -> None:
+        """As pyzmq's."""
+        super().close(linger)
+        if self._state is not None:
+            self._state.forget()
+
+    def get_monitor_socket(self, events: int | None = None, addr: str | None = None) -> Any:
+        """As pyzmq's, and a plain socket: what it receives are libzmq's own events within this process."""
+        monitor = self._monitor_socket
+        if monitor is None or monitor.closed:
+            address = addr or f"inproc://monitor.s-{self.get(zmq.FD)}"
+            self.monitor(address, zmq.EVENT_ALL if events is None else events)
+            monitor = self._monitor_socket = self.context.socket(zmq.PAIR, socket_class=self._plain_class)
+            monitor.connect(address)
+        return monitor
+
     def poll(self, timeout: int | None = None, flags: int = zmq.POLLIN) -> int:
-        """As pyzmq's; messages of a bundle that wait here count as POLLIN."""
+        """As pyzmq's, in milliseconds; messages of a bundle that wait here count as POLLIN.
+
+        POLLIN says that a message came, not that it will open: to be sure not to wait, receive with NOBLOCK.
+        """
         state = self._state
         if flags & zmq.POLLIN and (state.ready or state.rest):
             return int(zmq.POLLIN | (super().poll(0, flags & ~zmq.POLLIN) if flags & ~zmq.POLLIN else 0))

@@ -68,13 +68,14 @@ class Binding:
         opening = [one for one in map(self._now_named, self._opening_names) if one is not None]
         receiver = channel.receiver
         if receiver is not None:
-            for gone in self.opening:
+            for gone in tuple(self.opening):
                 if not any(gone is one for one in opening):
                     receiver.remove(gone.spi)
+                    self.opening.remove(gone)
             for new in opening:
                 if not any(new is one for one in self.opening):
                     receiver.add(new)
-        self.opening = opening
+                    self.opening.append(new)
 
 
 class State:
@@ -97,15 +98,23 @@ class State:
         self.choose_path()
 
     def choose_path(self) -> None:
-        """Whether send and recv may go straight to the channel: nothing stands in front, nothing waits to be looked at."""
-        usable = self.pattern.plain and self.channel is not None and not self.stale
-        self.direct = usable and self.pattern.sends and self.channel.session is not None  # type: ignore[union-attr]
+        """Whether send and recv may go straight to the channel: nothing has to stand in front or be looked at."""
+        usable = self.channel is not None and not self.stale and self.lockstep is None and not self.pattern.routes
+        self.direct = (
+            usable and self.pattern.sends and self.pattern.type != zmq.XSUB and self.channel.session is not None  # type: ignore[union-attr]
+        )
         self.swift = usable and self.pattern.receives and self.receive_timeout < 0
 
     def keyring_changed(self) -> None:
         """Leave the fast path; the next call on the socket's own thread follows the keyring."""
         self.stale = True
         self.choose_path()
+
+    def forget(self) -> None:
+        """The socket is closed: nothing waits here any more."""
+        self.ready.clear()
+        self.rest.clear()
+        self.partial.clear()
 
     def refresh(self) -> None:
         """Follow the keyring."""

@@ -16,7 +16,7 @@ from .errors import SuiteError
 
 @runtime_checkable
 class Suite(Protocol):
-    """An authenticated cipher with a 32-byte key, a 24-byte nonce (bytes 8..32 of the sealed part) and a 16-byte tag."""
+    """An authenticated cipher: a 32-byte key, a 24-byte nonce (bytes 8..32 of the sealed part), a 16-byte tag."""
 
     number: int
     name: str
