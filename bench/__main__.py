@@ -1,4 +1,4 @@
-"""``python -m bench``: runs all benchmarks, interleaving the contenders, and writes the JSON, the table and the picture."""
+"""``python -m bench``: runs all benchmarks, the contenders interleaved, and writes JSON, table and picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernels beside libsodium, OpenSSL and intel-ipsec-mb: builds bench/kernel/peers.c with what is installed, runs it."""
+"""The kernels beside libsodium, OpenSSL and intel-ipsec-mb: builds and runs bench/kernel/peers.c with what is here."""
 
 from __future__ import annotations
 
@@ -36,8 +36,12 @@ def run(rounds: int = 21) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "peers"
         source = ROOT / "bench" / "kernel" / "peers.c"
-        subprocess.run(["cc", "-std=gnu11", "-O2", *flags, "-o", program, source, *core, *libraries, "-ldl"], check=True)
-        output = subprocess.run([program, sodium.library_path(), str(rounds)], check=True, capture_output=True, text=True)
+        subprocess.run(
+            ["cc", "-std=gnu11", "-O2", *flags, "-o", program, source, *core, *libraries, "-ldl"], check=True
+        )
+        output = subprocess.run(
+            [program, sodium.library_path(), str(rounds)], check=True, capture_output=True, text=True
+        )
     rows = json.loads(output.stdout)
     for row in rows:
         row["median_ns"] = statistics.median(row["ns"])

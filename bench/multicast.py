@@ -1,4 +1,4 @@
-"""PUB to 8 SUBs over tcp: one publisher process, two processes of four subscribers; every contender in turn, each round.
+"""PUB to 8 SUBs over tcp: one publisher process, two processes of four subscribers; all contenders in each round.
 
 The publisher waits instead of dropping (XPUB_NODROP), so that a rate means messages that all eight have received. Its
 own CPU time a message is measured too: sealing once for all is what sets it apart from encrypting each connection.
@@ -71,8 +71,9 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     for size, measured in results.items():
         for name in MULTICAST:
             row = measured[name]
-            lines.append(f"| {BY_NAME[name].title} | {size} B | {row['median'] / 1000:,.0f} "
-                         f"| {row['publisher_cpu_ns']:,.0f} |")
+            lines.append(
+                f"| {BY_NAME[name].title} | {size} B | {row['median'] / 1000:,.0f} | {row['publisher_cpu_ns']:,.0f} |"
+            )
     return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
     python -m bench.peer push|pull CONTENDER ENDPOINT SIZE
 
-Commands: ``run COUNT`` moves that many messages; ``quit``. The receiver's clock runs from the first message to the last.
+Commands: ``run COUNT`` moves that many messages; ``quit``. The receiver's clock runs from first to last message.
 """
 
 from __future__ import annotations

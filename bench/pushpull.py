@@ -127,4 +127,4 @@ def summary(values: list[float]) -> dict[str, Any]:
 def ratios(results: dict[str, Any], over: str, under: str) -> float:
     """The median of the ratios within each round of one interleaved run."""
     pairs = zip(results[over]["rounds"], results[under]["rounds"], strict=True)
-    return statistics.median(a / b for a, b in pairs)
+    return float(statistics.median(a / b for a, b in pairs))

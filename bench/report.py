@@ -83,7 +83,7 @@ def save(results: dict[str, Any]) -> Path:
 
 
 def draw(results: dict[str, Any]) -> Path:
-    """Throughput of every contender against message size, the plaintext loop marked as a line; one panel a transport."""
+    """Throughput of every contender against message size, the plaintext loop as a line; one panel a transport."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -99,8 +99,15 @@ def draw(results: dict[str, Any]) -> Path:
     panels[0][-1].legend(loc="upper right", fontsize=8, frameon=False)
     about = results["machine"]
     figure.suptitle("PUSH to PULL between two processes, XChaCha20-Poly1305: medians, with quartiles", fontsize=11)
-    figure.text(0.5, 0.005, f"{about['processor']}, {about['cores']} cores; pyzmq {about['pyzmq']}, "
-                f"libzmq {about['libzmq']}, Python {about['python']}", ha="center", fontsize=7.5, color="#555555")
+    figure.text(
+        0.5,
+        0.005,
+        f"{about['processor']}, {about['cores']} cores; pyzmq {about['pyzmq']}, "
+        f"libzmq {about['libzmq']}, Python {about['python']}",
+        ha="center",
+        fontsize=7.5,
+        color="#555555",
+    )
     figure.tight_layout(rect=(0, 0.03, 1, 0.97))
     path = RESULTS / "throughput.svg"
     figure.savefig(path, metadata={"Date": None})
@@ -117,8 +124,15 @@ def _draw_panel(panel: Any, transport: str, pushpull: dict[str, Any]) -> None:
         medians = [row["median"] for row in rows]
         spread = [[row["median"] - row["low"] for row in rows], [row["high"] - row["median"] for row in rows]]
         at = [group - 0.4 + width * (index + 0.5) for group in groups]
-        panel.bar(at, medians, width * 0.92, yerr=spread, color=_COLOURS[contender.name], label=contender.title,
-                  error_kw={"elinewidth": 0.8, "ecolor": "#222222"})
+        panel.bar(
+            at,
+            medians,
+            width * 0.92,
+            yerr=spread,
+            color=_COLOURS[contender.name],
+            label=contender.title,
+            error_kw={"elinewidth": 0.8, "ecolor": "#222222"},
+        )
     for group, (_, place) in enumerate(places):
         line = pushpull[place]["plain"]["median"]
         panel.plot([group - 0.42, group + 0.42], [line, line], color="#444444", linestyle="--", linewidth=1)

@@ -21,10 +21,9 @@ def _ends(module: ModuleType) -> tuple[Any, Any]:
     return module.Session(association), module.Receiver([association])
 
 
-@pytest.fixture(params=IMPLEMENTATIONS.values(), ids=IMPLEMENTATIONS.keys())
+@pytest.fixture(params=sorted(IMPLEMENTATIONS))
 def module(request: pytest.FixtureRequest) -> ModuleType:
-    chosen: ModuleType = request.param
-    return chosen
+    return IMPLEMENTATIONS[request.param]
 
 
 @pytest.mark.parametrize("size", SIZES)
