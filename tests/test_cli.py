@@ -85,7 +85,7 @@ def receiver(place: Path, started: list[Process], *options: object, key: str = "
     return process, process.endpoint()
 
 
-# -- keygen ------------------------------------------------------------------------------------------------------------
+# -- keygen -----------------------------------------------------------------------------------------------------------
 
 
 def test_keygen_writes_a_private_file_and_never_shows_the_secret(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_keygen_into_a_missing_folder_says_so(tmp_path: Path) -> None:
     assert "No such file or directory" in failure(run("keygen", "nowhere/k.toml", cwd=tmp_path), 1)
 
 
-# -- the sealed pipe ---------------------------------------------------------------------------------------------------
+# -- the sealed pipe --------------------------------------------------------------------------------------------------
 
 
 def test_pipe_of_a_file_arrives_whole(place: Path, started: list[Process]) -> None:
@@ -243,7 +243,7 @@ def test_recv_shows_a_name_of_control_characters_harmlessly(place: Path, started
     assert "received '\\x1b[2Jfile\\n': 1 bytes" in said and "\x1b" not in said
 
 
-# -- mistakes ----------------------------------------------------------------------------------------------------------
+# -- mistakes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_key_that_others_can_read_is_refused(place: Path) -> None:
     assert "k.toml has mode 0640: others could use the key; run chmod 600 k.toml" in said
 
 
-# -- inspect, help -----------------------------------------------------------------------------------------------------
+# -- inspect, help ----------------------------------------------------------------------------------------------------
 
 
 def test_inspect_shows_tree_and_bytes_without_a_key(tmp_path: Path) -> None:

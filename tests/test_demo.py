@@ -34,7 +34,7 @@ def children_find_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", TREE)
 
 
-# -- whole runs --------------------------------------------------------------------------------------------------------
+# -- whole runs -------------------------------------------------------------------------------------------------------
 
 
 def test_demo_of_a_file_holds_and_says_so(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_demo_of_a_file_that_changes_meanwhile_fails(
     assert failed == ["whole", "suffix", "announced"]
 
 
-# -- nobody is left ----------------------------------------------------------------------------------------------------
+# -- nobody is left ---------------------------------------------------------------------------------------------------
 
 
 def parts_of(parent: int) -> list[int]:
@@ -164,7 +164,7 @@ def test_stage_step_that_does_not_come_is_named(children_find_the_package: None)
             stage.until(lambda: False, "the moon was rising")
 
 
-# -- what the relay saw ------------------------------------------------------------------------------------------------
+# -- what the relay saw -----------------------------------------------------------------------------------------------
 
 
 def captured(path: Path, *messages: list[bytes]) -> Path:
@@ -221,7 +221,7 @@ def test_capture_cut_in_the_middle_is_read_as_far_as_it_goes(tmp_path: Path) -> 
     assert list(read_capture(path)) == [[b"a", b"b"]]
 
 
-# -- judgement ---------------------------------------------------------------------------------------------------------
+# -- judgement --------------------------------------------------------------------------------------------------------
 
 DATA = bytes(range(256)) * 16
 DIGEST = hashlib.blake2b(DATA, digest_size=32).hexdigest()
@@ -310,7 +310,7 @@ def test_findings_without_any_check_do_not_hold() -> None:
     assert not Findings("f", 1, 1, DIGEST, 1, 1.0, {}, Seen()).held
 
 
-# -- what is streamed --------------------------------------------------------------------------------------------------
+# -- what is streamed -------------------------------------------------------------------------------------------------
 
 
 def test_source_by_default_is_the_standard_library_up_to_the_limit(tmp_path: Path) -> None:

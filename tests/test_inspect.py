@@ -150,4 +150,4 @@ def test_inspect_truncated_part_is_an_error_but_where_parts_end(association: zmq
 
 
 def test_inspect_users_own_suite_is_shown_without_it(sealed: bytes) -> None:
-    assert inspect_part(changed(sealed, 4, 200)).suite_name == "a user's own"
+    assert inspect_part(changed(sealed, 4, 222)).suite_name == "a user's own"
