@@ -1,6 +1,6 @@
 """Types of the C core's sessions and receivers; see ``session`` and ``receiver`` for what they do."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 from .errors import Refusal
