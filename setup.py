@@ -42,7 +42,8 @@ def extension(name: str) -> Extension:
     )
 
 
-MODULES = cythonize([extension(name) for name in ("_library", "_parts", "_batch", "_engine", "_core")])
+NAMES = ("_library", "_parts", "_batch", "_engine", "_deliver", "_channel", "_direct", "_core")
+MODULES = cythonize([extension(name) for name in NAMES])
 for module in MODULES:
     module.optional = not REQUIRED  # cythonize does not hand this on
 

@@ -55,7 +55,14 @@ void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_
 
 /* -- open ---------------------------------------------------------------------------------------------------------- */
 
-static void check_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
+/* SPI and session stand side by side; a batch is mostly one session. */
+static bool is_same_session(const zs_open_item *a, const zs_open_item *b) {
+    return a->session != NULL && memcmp(a->frame + ZS_NONCE_OFFSET, b->frame + ZS_NONCE_OFFSET,
+                                        ZS_SEQUENCE_OFFSET - ZS_NONCE_OFFSET) == 0;
+}
+
+/* `before` is the item before, or NULL. */
+static void check_one(zs_receiver *receiver, zs_open_item *item, const zs_open_item *before, uint64_t now) {
     zs_header *header = &item->header;
     item->association = NULL;
     item->session = NULL;
@@ -63,7 +70,8 @@ static void check_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
     if (item->status != ZS_OK) return;
     item->status = zs_wire_read(header, item->frame, item->len, receiver->max_message);
     if (item->status != ZS_OK) return;
-    zs_association *association = zs_table_association(&receiver->table, header->spi);
+    bool same = before != NULL && is_same_session(before, item);
+    zs_association *association = same ? before->association : zs_table_association(&receiver->table, header->spi);
     if (association == NULL) {
         item->status = ZS_UNKNOWN_SPI;
     } else if (association->suite != header->suite) {
@@ -74,7 +82,8 @@ static void check_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
         item->status = ZS_NOT_PERMITTED;
     } else {
         item->association = association;
-        item->session = zs_table_session(&receiver->table, header->spi, item->frame + ZS_SESSION_OFFSET);
+        item->session = same ? before->session : zs_table_session(&receiver->table, header->spi,
+                                                                  item->frame + ZS_SESSION_OFFSET);
         item->changes = receiver->table.changes;
         item->status = zs_table_check(&receiver->table, association, item->session, header, now);
     }
@@ -83,7 +92,7 @@ static void check_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
 void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now) {
     for (size_t i = 0; i < count; i++) {
         zs_open_item *item = &items[i];
-        check_one(receiver, item, now);
+        check_one(receiver, item, i > 0 ? item - 1 : NULL, now);
         if (item->status != ZS_OK) continue;
         size_t before = (size_t)ZS_HEADER_BYTES + item->header.header_parts;
         item->body = item->out != NULL ? item->out : item->frame + before;

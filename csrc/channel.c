@@ -26,11 +26,6 @@ static zs_span frame_span(zs_channel *channel, size_t i) {
     return (zs_span){channel->zmq->msg_data(frame), channel->zmq->msg_size(frame), ZS_RAW};
 }
 
-static bool is_sealed(zs_channel *channel, size_t i) {
-    zs_span span = frame_span(channel, i);
-    return zs_wire_is_sealed(span.data, span.len);
-}
-
 static bool is_attestation(zs_channel *channel, size_t i) {
     zs_span span = frame_span(channel, i);
     return span.len >= sizeof ATTESTATION_MAGIC &&
@@ -43,7 +38,8 @@ static zs_status place(zs_channel *channel, zs_received *message) {
     if (channel->layout == ZS_LAYOUT_TOPIC) reach = 1;
     if (channel->layout == ZS_LAYOUT_ENVELOPE) reach = ZS_MAX_ENVELOPE_FRAMES;
     for (message->sealed = message->first; message->sealed < end; message->sealed++) {
-        if (is_sealed(channel, message->sealed)) break;
+        message->part = frame_span(channel, message->sealed);
+        if (zs_wire_is_sealed(message->part.data, message->part.len)) break;
         if (message->sealed - message->first == reach) return ZS_MALFORMED;
     }
     if (message->sealed == end) return ZS_MALFORMED;
@@ -55,18 +51,20 @@ static zs_status place(zs_channel *channel, zs_received *message) {
 }
 
 static int receive_frame(zs_channel *channel, zs_msg *frame, int flags) {
+    int size;
     channel->zmq->msg_init(frame);
-    while (channel->zmq->msg_recv(frame, channel->socket, flags) < 0) {
+    while ((size = channel->zmq->msg_recv(frame, channel->socket, flags)) < 0) {
         int error = channel->zmq->last_errno();
         if (error == EINTR && (flags & ZS_ZMQ_DONTWAIT) != 0) continue;
         channel->zmq->msg_close(frame);
         return error;
     }
+    channel->bytes += (size_t)size;
     return 0;
 }
 
 /* All frames of one message; those beyond the limit are dropped and the message is malformed. */
-static int receive_message(zs_channel *channel, int flags, size_t *bytes) {
+static int receive_message(zs_channel *channel, int flags) {
     zs_received message = {.first = channel->frame_count, .status = ZS_OK};
     bool more = true;
     while (more) {
@@ -76,7 +74,6 @@ static int receive_message(zs_channel *channel, int flags, size_t *bytes) {
         if (error == EINTR && message.count > 0) continue;
         if (error != 0) return error;
         more = channel->zmq->msg_more(frame) != 0;
-        *bytes += channel->zmq->msg_size(frame);
         if (frame == &extra) {
             channel->zmq->msg_close(frame);
             message.status = ZS_MALFORMED;
@@ -85,20 +82,28 @@ static int receive_message(zs_channel *channel, int flags, size_t *bytes) {
             message.count++;
         }
     }
-    if (message.status == ZS_OK) message.status = place(channel, &message);
+    /* Another core has written it; it comes while the next ones are fetched. */
+    __builtin_prefetch(channel->zmq->msg_data(&channel->frames[message.first]), 1);
     channel->messages[channel->message_count++] = message;
     return 0;
 }
 
 int zs_channel_receive(zs_channel *channel, size_t max, int flags) {
-    size_t bytes = 0;
-    while (channel->message_count < max && channel->message_count < ZS_BATCH && bytes < ZS_CHANNEL_BYTES &&
+    int error = 0;
+    channel->bytes = 0;
+    channel->drained = false;
+    while (channel->message_count < max && channel->message_count < ZS_BATCH && channel->bytes < ZS_CHANNEL_BYTES &&
            channel->frame_count + ZS_MAX_FRAMES <= ZS_CHANNEL_FRAMES) {
-        int error = receive_message(channel, flags, &bytes);
-        if (error != 0) return channel->message_count > 0 ? 0 : error;
+        error = receive_message(channel, flags);
+        if (error != 0) break;
         flags |= ZS_ZMQ_DONTWAIT;
     }
-    return 0;
+    channel->drained = error == EAGAIN;
+    for (size_t i = 0; i < channel->message_count; i++) {
+        zs_received *message = &channel->messages[i];
+        if (message->status == ZS_OK) message->status = place(channel, message);
+    }
+    return channel->message_count > 0 ? 0 : error;
 }
 
 static int open_item(zs_channel *channel, size_t i, zs_open_item *item) {
@@ -110,15 +115,16 @@ static int open_item(zs_channel *channel, size_t i, zs_open_item *item) {
     item->status = message->status;
     if (item->status != ZS_OK) return 0;
     zs_msg *sealed = &channel->frames[message->sealed];
+    item->frame = (uint8_t *)(uintptr_t)message->part.data;
+    item->len = message->part.len;
     if (channel->zmq->msg_get(sealed, ZS_ZMQ_SHARED) != 0) {
         zs_msg own;
-        if (channel->zmq->msg_init_size(&own, channel->zmq->msg_size(sealed)) != 0) return channel->zmq->last_errno();
-        memcpy(channel->zmq->msg_data(&own), channel->zmq->msg_data(sealed), channel->zmq->msg_size(sealed));
+        if (channel->zmq->msg_init_size(&own, item->len) != 0) return channel->zmq->last_errno();
+        memcpy(channel->zmq->msg_data(&own), item->frame, item->len);
         channel->zmq->msg_move(sealed, &own);
         channel->zmq->msg_close(&own);
+        item->frame = channel->zmq->msg_data(sealed);
     }
-    item->frame = channel->zmq->msg_data(sealed);
-    item->len = channel->zmq->msg_size(sealed);
     if (channel->layout == ZS_LAYOUT_TOPIC && message->sealed > message->first) {
         item->topic = frame_span(channel, message->first);
     }

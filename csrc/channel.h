@@ -10,7 +10,7 @@ enum {
     /* room for a batch with a frame or two in front of each sealed part, and for one message at its limit */
     ZS_CHANNEL_FRAMES = 3 * ZS_BATCH + ZS_MAX_FRAMES,
     /* a batch ends when it holds this many bytes, so that it stays in the cache */
-    ZS_CHANNEL_BYTES = 1 << 18
+    ZS_CHANNEL_BYTES = 1 << 17
 };
 
 /* Where the sealed part stands; spec, "The frames around the sealed part". */
@@ -21,6 +21,7 @@ typedef struct zs_received {
     size_t first;
     size_t count;
     size_t sealed;
+    zs_span part; /* the sealed part itself; its memory does not move with the frame, being too long for that */
     zs_status status; /* ZS_OK where a sealed part stands in its place */
 } zs_received;
 
@@ -30,6 +31,8 @@ typedef struct zs_channel {
     zs_layout layout;
     size_t frame_count;
     size_t message_count;
+    size_t bytes; /* of the last receive */
+    bool drained; /* it left nothing behind */
     zs_msg frames[ZS_CHANNEL_FRAMES];
     zs_received messages[ZS_BATCH];
 } zs_channel;

@@ -18,6 +18,9 @@ cdef class Batch:
     cdef size_t count, bytes, span_count, span_room, view_count, view_room
     cdef int clear(self) except -1
     cdef int fill(self, list messages, size_t start, size_t max_message) except -1
+    cdef int grow(self) except -1
+    cdef int measure(self, size_t start, size_t max_message) except -1
+    cdef int add_bytes(self, object message) except -1
     cdef int add(self, object message, size_t max_message) except -1
     cdef int add_message(self, object message) except -1
     cdef size_t fill_bundle(self, list messages, size_t start, size_t max_message) except 0

@@ -31,17 +31,27 @@ cdef class Batch:
             PyBuffer_Release(&self.views[i])
         if self.kept is None:
             self.kept = []
-        else:
+        elif self.kept:
             self.kept.clear()
         self.count = self.bytes = self.span_count = self.view_count = 0
         return 0
 
     cdef int fill(self, list messages, size_t start, size_t max_message) except -1:
         """Take messages from `start` on, until the batch is full; sets `count`."""
-        cdef size_t i, total = len(messages)
+        cdef size_t total = len(messages)
         self.clear()
-        while start + self.count < total and self.count < ZS_BATCH and self.bytes < 1 << 18:
-            self.add(messages[start + self.count], max_message)
+        self.kept.append(messages)
+        while start + self.count < total and self.count < ZS_BATCH and self.bytes < ZS_CHANNEL_BYTES:
+            message = messages[start + self.count]
+            if PyBytes_CheckExact(message):
+                self.add_bytes(message)
+            else:
+                self.add(message, max_message)
+        return self.measure(start, max_message)
+
+    cdef int measure(self, size_t start, size_t max_message) except -1:
+        """Once no span moves any more: the size of each sealed part, `start` being the first message's number."""
+        cdef size_t i
         for i in range(self.count):
             self.items[i].body = self.spans + self.body_at[i]
             self.fronts[i] = self.spans + self.front_at[i]
@@ -71,15 +81,30 @@ cdef class Batch:
             raise PartsError(f"message {start} cannot be sealed: its sealed part would pass {max_message} bytes")
         return taken
 
+    cdef int add_bytes(self, object message) except -1:
+        """One part of bytes, held by the list that it stands in."""
+        cdef zs_seal_item *item = &self.items[self.count]
+        cdef zs_span *span
+        if self.span_count == self.span_room:
+            self.grow()
+        self.front_at[self.count] = self.body_at[self.count] = self.span_count
+        self.front_counts[self.count] = 0
+        span = &self.spans[self.span_count]
+        span.data, span.len = <const uint8_t *>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
+        span.form = ZS_LEAF
+        item.kind, item.flags, item.header.len, item.body_count = ZS_KIND_DATA, 0, 0, 1
+        self.bytes += span.len
+        self.span_count += 1
+        self.count += 1
+        return 0
+
     cdef int add(self, object message, size_t max_message) except -1:
         cdef zs_seal_item *item = &self.items[self.count]
         cdef size_t i = self.count
         memset(item, 0, sizeof(item[0]))
         self.front_at[i] = self.body_at[i] = self.span_count
         self.front_counts[i] = 0
-        if PyBytes_CheckExact(message):
-            self.add_span(message, ZS_LEAF)
-        elif isinstance(message, Message):
+        if isinstance(message, Message):
             self.add_message(message)
         elif isinstance(message, (list, tuple)):
             if any(isinstance(part, (list, tuple, Metadata)) for part in message):
@@ -128,10 +153,7 @@ cdef class Batch:
         cdef zs_span *span
         cdef Py_buffer *view
         if self.span_count == self.span_room:
-            self.span_room = 2 * self.span_room + ZS_BATCH
-            self.spans = <zs_span *>realloc(self.spans, self.span_room * sizeof(zs_span))
-            if self.spans == NULL:
-                raise MemoryError()
+            self.grow()
         span = &self.spans[self.span_count]
         if PyBytes_CheckExact(data):
             span.data, span.len = <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
@@ -158,6 +180,13 @@ cdef class Batch:
         self.kept.append(data)
         span.form = form
         self.span_count += 1
+        return 0
+
+    cdef int grow(self) except -1:
+        cdef zs_span *grown = <zs_span *>realloc(self.spans, (2 * self.span_room + ZS_BATCH) * sizeof(zs_span))
+        if grown == NULL:
+            raise MemoryError()
+        self.spans, self.span_room = grown, 2 * self.span_room + ZS_BATCH
         return 0
 
     cdef int seal(self, const zs_libs *libs, object suite, zs_sender *sender, uint64_t first) except -1:

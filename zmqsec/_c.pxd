@@ -170,6 +170,8 @@ cdef extern from "impl.h" nogil:
 
 cdef extern from "channel.h" nogil:
     enum:
+        ZS_CHANNEL_BYTES
+    enum:
         ZS_MAX_FRAMES
     ctypedef enum zs_layout:
         ZS_LAYOUT_PLAIN
@@ -186,6 +188,8 @@ cdef extern from "channel.h" nogil:
         zs_layout layout
         size_t frame_count
         size_t message_count
+        size_t bytes
+        c_bool drained
         zs_msg *frames
         zs_received *messages
     void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -50,7 +51,8 @@ class Channel:
     ) -> None:
         if layout not in (limits.LAYOUT_PLAIN, limits.LAYOUT_TOPIC, limits.LAYOUT_ENVELOPE):
             raise SocketError(f"layout {layout}: 0 (plain), 1 (topic) or 2 (envelope) is allowed")
-        self.socket, self.session, self.receiver = socket, session, receiver
+        self._socket = weakref.ref(socket)
+        self.session, self.receiver = session, receiver
         self._layout, self._subscriptions = layout, accept_subscriptions
         self._refusals: deque[Refusal] = deque(maxlen=limits.MAX_KEPT_REFUSALS)
         #: How many frames stood in front of each item that the last receive gave; empty where none can.
@@ -58,6 +60,14 @@ class Channel:
         #: Sealed parts sent, and refusals that take_refusals would give.
         self.sealed = self.waiting_refusals = 0
         self.max_message = limits.MAX_MESSAGE_BYTES if receiver is None else receiver.max_message
+
+    @property
+    def socket(self) -> zmq.Socket[Any]:
+        """The socket that this channel belongs to."""
+        socket = self._socket()
+        if socket is None:
+            raise zmq.ZMQError(zmq.ENOTSOCK)
+        return socket
 
     def use_session(self, session: Session | None) -> None:
         """Seal with another session from now on; None: seal nothing."""
@@ -90,6 +100,12 @@ class Channel:
                 sent += 1
                 self.sealed += 1
         return sent
+
+    @staticmethod
+    def are_plain(messages: list[Any], lists: bool) -> bool:
+        """Is each message one part of bytes, or with `lists` a list or tuple of parts? Then none needs a look."""
+        allowed = {bytes, bytearray, memoryview, *((list, tuple) if lists else ())}
+        return allowed.issuperset(map(type, messages))
 
     def send_bundles(self, messages: list[Any], flags: int = 0) -> int:
         """Seal messages of one part each in bundles as large as may be; returns how many messages went."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -36,17 +35,19 @@ class Receiving(zmq.Socket[bytes]):
         an authenticated peer sent, which lets that peer run code here.
         """
         state = self._state
-        if state.swift and not (flags or state.rest or state.ready or track):
-            items = state.channel.recv_one(0, 0, copy)  # type: ignore[union-attr]
-            if items is not None and len(items) == 1 and items[0].__class__ is bytes:
-                return items[0]
-            item, _ = self._next(0, limits.FORM_PARTS, copy, items or [])
-        elif track:
+        if track:
             raise SocketError("track=True is for plain sockets; a secured one opens in its own memory")
-        elif state.rest:
+        if state.rest:
             return state.rest.popleft()
-        else:
-            item, _ = self._next(flags, limits.FORM_PARTS, copy)
+        return self._first_part(self._next(flags, limits.FORM_PARTS, copy)[0])
+
+    def _recv_received(self, items: list[Any]) -> Any:
+        """Go on with what the short path received and cannot hand out."""
+        return self._first_part(self._next(0, limits.FORM_PARTS, True, items)[0])
+
+    def _first_part(self, item: Any) -> Any:
+        """The first part of a message; the others wait."""
+        state = self._state
         if isinstance(item, (list, Message)):
             parts = _parts(item)
             state.rest.extend(parts[1:])
@@ -59,7 +60,8 @@ class Receiving(zmq.Socket[bytes]):
         if track:
             raise SocketError("track=True is for plain sockets; a secured one opens in its own memory")
         if state.rest:
-            parts, state.rest = list(state.rest), deque()
+            parts = list(state.rest)
+            state.rest.clear()
             return parts
         item, _ = self._next(flags, limits.FORM_LISTS, copy)
         return _parts(item)
@@ -86,10 +88,11 @@ class Receiving(zmq.Socket[bytes]):
         if out := self._take_ready(max_messages, form):
             return out
         deadline = self._deadline(timeout)
+        flags = 0 if deadline is None and self._state.receive_timeout < 0 else _DONTWAIT
         refused = 0
         while True:
             try:
-                items, refused_now = self._drain(channel, max_messages, form, copy)
+                items, refused_now = self._drain(channel, max_messages, flags, form, copy)
             except zmq.Again:
                 if not self._wait(deadline):
                     return []
@@ -199,11 +202,11 @@ class Receiving(zmq.Socket[bytes]):
                 kept.append((item, front))
         return kept
 
-    def _drain(self, channel: Channel, max_messages: int, form: int, copy: bool) -> tuple[list[Any], int]:
-        """What is there, without waiting, and how many were refused; zmq.Again if nothing is there."""
+    def _drain(self, channel: Channel, max_messages: int, flags: int, form: int, copy: bool) -> tuple[list[Any], int]:
+        """What is there, and how many were refused; zmq.Again if nothing is there and `flags` say not to wait."""
         state = self._state
         wanted = 1 if state.lockstep is not None else max_messages
-        items = channel.recv_many(wanted, _DONTWAIT, form, copy)
+        items = channel.recv_many(wanted, flags, form, copy)
         refused = channel.waiting_refusals
         if refused:
             state.reporter.report(channel.take_refusals())

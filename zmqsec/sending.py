@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 _SNDMORE = int(zmq.SNDMORE)
 _DONTWAIT = int(zmq.DONTWAIT)
 
-# What the channel takes as it is: messages of exactly these types are one part, or parts without topic or envelope.
-_ONE_PART = frozenset((bytes, bytearray, memoryview))
-_PARTS = _ONE_PART | {list, tuple}
-
 
 class Sending(zmq.Socket[bytes]):
     """send, send_multipart, send_many, send_message."""
@@ -46,14 +42,6 @@ class Sending(zmq.Socket[bytes]):
         Raises zmq.Again if it cannot be queued in time, and PartsError for what is not bytes-like. `copy` changes
         nothing: sealing reads `data` once, and keeps no reference to it.
         """
-        state = self._state
-        if (
-            state.direct
-            and data.__class__ is bytes
-            and not (flags & _SNDMORE or state.partial or track or group or routing_id)
-        ):
-            state.channel.send_one(data, flags)  # type: ignore[union-attr]
-            return
         if track or group is not None or routing_id is not None:
             raise SocketError("track=, group= and routing_id= are for plain sockets; a secured one copies and seals")
         if isinstance(data, (list, tuple, Message, Metadata)):
@@ -100,11 +88,8 @@ class Sending(zmq.Socket[bytes]):
         if state.lockstep is not None:
             raise SocketError(f"{self._type_name} sends one message at a time; use send")
         messages = list(messages)
-        types = set(map(type, messages))
-        if state.direct and types <= _ONE_PART:
+        if state.direct and channel.are_plain(messages, state.pattern.plain and not bundle):
             return channel.send_bundles(messages, flags) if bundle else channel.send_many(messages, flags)
-        if state.direct and not bundle and state.pattern.plain and types <= _PARTS:
-            return channel.send_many(messages, flags)
         ready = [self._outgoing(message) for message in messages]
         return self._send_bundles(ready, flags) if bundle else channel.send_many(ready, flags)
 

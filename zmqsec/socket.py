@@ -89,8 +89,26 @@ class Socket(Sending, Receiving):
             super().close(0)
             raise
         self._state = State(pattern, channel, binding, Reporter(pattern.type.name, on_refused))
+        self._shorten(getattr(getattr(context, "implementation", default_implementation), "Direct", None))
         if keyring is not None:
             keyring.listen(self._state)
+
+    def _shorten(self, direct: Any) -> None:
+        """Let the C core's `Direct` take send and recv first, unless a subclass has its own."""
+        state, cls = self._state, type(self)
+        if direct is None or state.channel is None or cls.send is not Sending.send or cls.recv is not Receiving.recv:
+            return
+        state.shortcut = direct(
+            state.channel,
+            Sending.send,
+            Receiving.recv,
+            Receiving._recv_received,
+            partial=state.partial,
+            rest=state.rest,
+            ready=state.ready,
+        )
+        state.choose_path()
+        self.__dict__["send"], self.__dict__["recv"] = state.shortcut.send, state.shortcut.recv
 
     # -- options ---------------------------------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ class State:
         self.lockstep: Request | Reply | None = None
         self.refused = 0  # by the socket itself, all of them `malformed`
         self.receive_timeout = NO_LIMIT
+        self.shortcut: Any = None  # the C core's Direct, if it stands in front of send and recv
         if pattern.type == zmq.REQ:
             self.lockstep = Request()
         elif pattern.type == zmq.REP:
@@ -103,7 +104,9 @@ class State:
         self.direct = (
             usable and self.pattern.sends and self.pattern.type != zmq.XSUB and self.channel.session is not None  # type: ignore[union-attr]
         )
-        self.swift = usable and self.pattern.receives and self.receive_timeout < 0
+        if self.shortcut is not None:
+            self.shortcut.sends = self.direct
+            self.shortcut.receives = usable and self.pattern.receives and self.receive_timeout < 0
 
     def keyring_changed(self) -> None:
         """Leave the fast path; the next call on the socket's own thread follows the keyring."""

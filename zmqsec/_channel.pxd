@@ -1,0 +1,34 @@
+# _channel.pxd: the channel as the short path uses it (floor 8).
+from libc.stdint cimport uint64_t
+
+from ._batch cimport Batch
+from ._c cimport *
+from ._engine cimport Receiver, Session
+
+
+cdef class Channel:
+    cdef zs_channel channel
+    cdef Batch batch
+    cdef object socket_reference, held
+    cdef readonly Session session
+    cdef readonly Receiver receiver
+    cdef object refusals
+    # How many frames stood in front of each item that the last receive gave; empty where none can.
+    cdef readonly list fronts
+    # Sealed parts sent, and refusals that take_refusals would give.
+    cdef readonly uint64_t sealed
+    cdef readonly uint64_t waiting_refusals
+    cdef bint subscriptions
+    cdef bint busy
+    cdef readonly size_t max_message
+    cdef int enter(self) except -1
+    cdef int leave(self) except -1
+    cdef int send_bytes(self, bytes data) except -1
+    cdef size_t send_items(self, list messages, int flags) except? 0xFFFFFFFF
+    cdef size_t send_batch(self, int flags) except? 0xFFFFFFFF
+    cdef list receive(self, size_t maximum, int flags, int form, bint copy)
+    cdef int receive_batch(self, size_t maximum, int flags, bint may_be_empty, zs_open_item *items, size_t *owners,
+                           size_t *opening) except -1
+    cdef int open_received(self, bint alone, zs_open_item *items, size_t *owners, size_t *opening) noexcept nogil
+    cdef int deliver_batch(self, list out, zs_open_item *items, size_t *owners, size_t opening, int form,
+                           bint copy) except -1

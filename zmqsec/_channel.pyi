@@ -1,0 +1,37 @@
+"""Types of the C core's channel; see ``channel`` for what it does."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import zmq
+
+from ._engine import Receiver, Session
+from .errors import Refusal
+
+class Channel:
+    @property
+    def socket(self) -> zmq.Socket[Any] | None: ...
+    session: Session | None
+    receiver: Receiver | None
+    fronts: list[int]
+    sealed: int
+    waiting_refusals: int
+    max_message: int
+    def __init__(
+        self,
+        socket: zmq.Socket[Any],
+        session: Session | None,
+        receiver: Receiver | None,
+        *,
+        layout: int = ...,
+        accept_subscriptions: bool = ...,
+    ) -> None: ...
+    def use_session(self, session: Session | None) -> None: ...
+    def send_one(self, message: Any, flags: int = ...) -> None: ...
+    def send_many(self, messages: Iterable[Any], flags: int = ...) -> int: ...
+    @staticmethod
+    def are_plain(messages: list[Any], lists: bool) -> bool: ...
+    def send_bundles(self, messages: list[Any], flags: int = ...) -> int: ...
+    def recv_one(self, flags: int = ..., form: int = ..., copy: bool = ...) -> list[Any] | None: ...
+    def recv_many(self, max_messages: int, flags: int = ..., form: int = ..., copy: bool = ...) -> list[Any]: ...
+    def take_refusals(self) -> list[Refusal]: ...

@@ -1,0 +1,326 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# _channel.pyx: the channel, which moves messages between Python and a socket, a batch at a time (floor 8).
+#
+# A batch leaves the GIL once on its way; statuses become Refusals here, and policy stays with the socket above.
+"""The C core's channel; :mod:`zmqsec.channel` is its readable twin."""
+
+import weakref
+from collections import deque
+
+import zmq
+
+from . import limits as L
+from .errors import SocketError
+
+from cpython.bytes cimport PyBytes_CheckExact
+from cpython.exc cimport PyErr_CheckSignals
+from libc.errno cimport EAGAIN, EINTR
+from libc.stdint cimport uint64_t, uintptr_t
+from libc.time cimport time as c_time
+
+from ._batch cimport Batch
+from ._engine cimport Receiver, Session
+from ._deliver cimport deliver, deliver_subscription
+from ._library cimport engine_libs
+from ._parts cimport refusal_of
+
+cdef enum:
+    ZMQ_DONTWAIT = 1
+    FORM_PARTS = 0
+    # One message whose sealed part is no longer than this is sealed or opened sooner than the GIL is given away.
+    SHORT_PART = 4096
+
+
+cdef int raise_zmq(int error) except -1:
+    if error == EAGAIN:
+        raise zmq.Again(error)
+    if error == zmq.ETERM:
+        raise zmq.ContextTerminated(error)
+    raise zmq.ZMQError(error)
+
+
+cdef class Channel:
+    """A socket's traffic in batches; `layout` says where the sealed part stands (spec, "The frames around it").
+
+    `receiver` opens what comes, `session` seals what goes; either may be None for a socket of one direction.
+    """
+    def __init__(self, socket, Session session, Receiver receiver, *, layout=L.LAYOUT_PLAIN,
+                 accept_subscriptions=False):
+        if layout not in (L.LAYOUT_PLAIN, L.LAYOUT_TOPIC, L.LAYOUT_ENVELOPE):
+            raise SocketError(f"layout {layout}: 0 (plain), 1 (topic) or 2 (envelope) is allowed")
+        self.socket_reference = weakref.ref(socket)
+        self.session, self.receiver = session, receiver
+        self.subscriptions = accept_subscriptions
+        self.batch = Batch()
+        self.fronts = []
+        self.refusals = deque(maxlen=L.MAX_KEPT_REFUSALS)
+        self.max_message = L.MAX_MESSAGE_BYTES if receiver is None else receiver.receiver.max_message
+        zs_channel_init(&self.channel, &engine_libs().zmq, <zs_layout><int>layout)
+
+    def __dealloc__(self):
+        if self.channel.zmq != NULL:
+            zs_channel_release(&self.channel)
+
+    @property
+    def socket(self):
+        """The socket, or None once it is gone."""
+        return self.socket_reference()
+
+    cdef int enter(self) except -1:
+        """Take the socket for one call, and keep it alive meanwhile."""
+        cdef uintptr_t handle
+        cdef object socket = self.socket_reference()
+        if self.busy:
+            raise SocketError("this socket is in use by another thread; ZeroMQ's sockets are not thread-safe")
+        handle = 0 if socket is None else socket.underlying
+        if handle == 0:
+            raise zmq.ZMQError(zmq.ENOTSOCK)
+        self.channel.socket = <void *>handle
+        self.held = socket
+        self.busy = True
+        return 0
+
+    cdef int leave(self) except -1:
+        self.held = None
+        self.busy = False
+        return 0
+
+    def use_session(self, Session session):
+        """Seal with another session from now on; None: seal nothing."""
+        self.session = session
+
+    # -- send --
+
+    def send_one(self, message, int flags=0):
+        """Seal and send one message; raises zmq.Again where it cannot be queued, as pyzmq does."""
+        if self.send_items([message], flags) == 0:
+            raise zmq.Again(EAGAIN)
+
+    cdef int send_bytes(self, bytes data) except -1:
+        """As send_one for a short message, with the GIL held unless it has to wait."""
+        cdef Batch batch = self.batch
+        cdef size_t sent = 0
+        cdef int error
+        if self.session is None or self.session.suite is not None or len(data) > SHORT_PART:
+            self.send_one(data)
+            return 0
+        self.enter()
+        try:
+            batch.clear()
+            batch.add_bytes(data)
+            batch.measure(0, self.max_message)
+            error = zs_channel_allocate(&self.channel, batch.items, 1)
+            if error == 0:
+                zs_seal_prepare(&self.session.sender, self.session.take(1), batch.items, 1, batch.jobs)
+                zs_aead_seal_many(engine_libs(), self.session.sender.suite, batch.jobs, 1)
+                error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, ZMQ_DONTWAIT)
+            while error == EAGAIN or error == EINTR:
+                with nogil:
+                    error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, 0)
+                if error == EAGAIN:
+                    break  # SNDTIMEO has passed
+                PyErr_CheckSignals()
+            if error != 0:
+                raise_zmq(error)
+            self.sealed += 1
+        finally:
+            zs_channel_release(&self.channel)
+            self.leave()
+        return 0
+
+    def send_many(self, messages, int flags=0):
+        """Seal and send; returns how many went, fewer than given only with DONTWAIT or SNDTIMEO.
+
+        A list is not to be changed meanwhile.
+        """
+        return self.send_items(messages if type(messages) is list else list(messages), flags)
+
+    @staticmethod
+    def are_plain(list messages, bint lists):
+        """Is each message one part of bytes, or with `lists` a list or tuple of parts? Then none needs a look."""
+        for message in messages:
+            if PyBytes_CheckExact(message):
+                continue
+            kind = type(message)
+            if not (kind is bytearray or kind is memoryview or lists and (kind is list or kind is tuple)):
+                return False
+        return True
+
+    def send_bundles(self, list messages, int flags=0):
+        """Seal messages of one part each in bundles as large as may be; returns how many messages went."""
+        cdef size_t total = len(messages), sent = 0, taken
+        if self.session is None:
+            raise SocketError("this socket has no session to seal with")
+        self.enter()
+        try:
+            while sent < total:
+                taken = self.batch.fill_bundle(messages, sent, self.max_message)
+                if self.send_batch(flags) == 0:
+                    break
+                self.sealed += 1
+                sent += taken
+        finally:
+            self.leave()
+            self.batch.clear()
+        return sent
+
+    cdef size_t send_items(self, list messages, int flags) except? 0xFFFFFFFF:
+        cdef size_t total = len(messages), sent = 0, went
+        if self.session is None:
+            raise SocketError("this socket has no session to seal with")
+        self.enter()
+        try:
+            while sent < total:
+                self.batch.fill(messages, sent, self.max_message)
+                went = self.send_batch(flags)
+                sent += went
+                if went < self.batch.count:
+                    break
+        finally:
+            self.sealed += sent
+            self.leave()
+            self.batch.clear()
+        return sent
+
+    cdef size_t send_batch(self, int flags) except? 0xFFFFFFFF:
+        cdef zs_sender sender
+        cdef Batch batch = self.batch
+        cdef size_t sent = 0
+        cdef int error
+        cdef bint sealed = False
+        cdef zs_libs *libs = engine_libs()
+        cdef uint64_t first = self.session.take(batch.count)
+        sender = self.session.sender
+        try:
+            error = zs_channel_allocate(&self.channel, batch.items, batch.count)
+            if error != 0:
+                raise_zmq(error)
+            if self.session.suite is not None:
+                batch.seal(engine_libs(), self.session.suite, &sender, first)
+                sealed = True
+            while True:
+                with nogil:
+                    if not sealed:
+                        zs_seal_prepare(&sender, first, batch.items, batch.count, batch.jobs)
+                        zs_aead_seal_many(libs, sender.suite, batch.jobs, batch.count)
+                        sealed = True
+                    error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
+                if error != EINTR:
+                    break
+                PyErr_CheckSignals()
+            if error != 0 and error != EAGAIN:
+                raise_zmq(error)
+            return sent
+        finally:
+            zs_wipe(&sender, sizeof(sender))
+            zs_channel_release(&self.channel)
+
+    # -- receive --
+
+    def recv_one(self, int flags=0, int form=FORM_PARTS, bint copy=True):
+        """The messages of one sealed part, or None if it was refused; raises zmq.Again as pyzmq does."""
+        return self.receive(1, flags, form, copy) or None
+
+    def recv_many(self, size_t max_messages, int flags=0, int form=FORM_PARTS, bint copy=True):
+        """Up to `max_messages` sealed parts, opened; blocks for the first as `flags` and RCVTIMEO say.
+
+        A bundle gives one item for each of its messages. [] if all that came was refused.
+        """
+        return self.receive(max_messages, flags, form, copy)
+
+    def take_refusals(self):
+        """The refusals since the last call, at most the newest 64; all are counted in the receiver."""
+        cdef list taken = list(self.refusals)
+        self.refusals.clear()
+        self.waiting_refusals = 0
+        return taken
+
+    cdef list receive(self, size_t maximum, int flags, int form, bint copy):
+        cdef list out = []
+        cdef size_t taken = 0, opening = 0, held = 0
+        cdef zs_open_item items[64]
+        cdef size_t owners[64]
+        if self.receiver is None:
+            raise SocketError("this socket has no association to open with")
+        self.enter()
+        if self.channel.layout != ZS_LAYOUT_PLAIN:
+            self.fronts = []
+        try:
+            while taken < maximum:
+                self.receive_batch(maximum - taken, flags, taken > 0, items, owners, &opening)
+                if self.channel.message_count == 0:
+                    break
+                taken += self.channel.message_count
+                flags |= ZMQ_DONTWAIT
+                self.deliver_batch(out, items, owners, opening, form, copy)
+                zs_channel_release(&self.channel)
+                held += self.channel.bytes
+                if self.channel.drained or held >= ZS_CHANNEL_BYTES:
+                    break
+        finally:
+            zs_channel_release(&self.channel)
+            self.leave()
+        return out
+
+    cdef int receive_batch(self, size_t maximum, int flags, bint may_be_empty, zs_open_item *items, size_t *owners,
+                           size_t *opening) except -1:
+        """Receive and open without the GIL, but for a single short message that is there already."""
+        cdef int error = EAGAIN
+        cdef bint alone = self.receiver.real_time and self.receiver.foreign == 0
+        if self.receiver.busy:
+            self.receiver.check_idle()
+        self.receiver.busy = True
+        try:
+            if maximum == 1:
+                error = zs_channel_receive(&self.channel, 1, flags | ZMQ_DONTWAIT)
+            if error == 0 and self.channel.bytes <= SHORT_PART:
+                error = self.open_received(alone, items, owners, opening)
+            elif error == 0 or error == EAGAIN:
+                with nogil:
+                    if error != 0:
+                        error = zs_channel_receive(&self.channel, maximum, flags)
+                    if error == 0:
+                        error = self.open_received(alone, items, owners, opening)
+        finally:
+            self.receiver.busy = False
+        if error == EINTR:
+            PyErr_CheckSignals()
+            return self.receive_batch(maximum, flags, may_be_empty, items, owners, opening)
+        if error == EAGAIN and may_be_empty:
+            return 0
+        if error != 0:
+            raise_zmq(error)
+        if not alone:
+            self.receiver.open_items(items, opening[0])
+        return 0
+
+    cdef int open_received(self, bint alone, zs_open_item *items, size_t *owners, size_t *opening) noexcept nogil:
+        """Open what was received, unless a clock or a suite written in Python has to take part."""
+        cdef zs_receiver *receiver = &self.receiver.receiver
+        cdef int error = zs_channel_open_items(&self.channel, self.subscriptions, items, owners, opening)
+        cdef uint64_t now
+        if error == 0 and alone:
+            now = <uint64_t>c_time(NULL)
+            zs_open_check(receiver, items, opening[0], now)
+            zs_open_aead(receiver, items, opening[0])
+            zs_open_commit(receiver, items, opening[0], now)
+        return error
+
+    cdef int deliver_batch(self, list out, zs_open_item *items, size_t *owners, size_t opening, int form,
+                           bint copy) except -1:
+        cdef size_t i, at = 0
+        for i in range(self.channel.message_count):
+            if at == opening or owners[at] != i:
+                deliver_subscription(&self.channel, out, i, form)
+                self.fronts.append(0)
+                continue
+            if items[at].status != ZS_OK:
+                self.refusals.append(refusal_of(&items[at]))
+                self.waiting_refusals += 1
+            else:
+                deliver(&self.channel, out, i, &items[at], form, copy)
+                if self.channel.layout != ZS_LAYOUT_PLAIN:
+                    while len(self.fronts) < len(out):
+                        self.fronts.append(self.channel.messages[i].sealed - self.channel.messages[i].first)
+            at += 1
+        return 0
