@@ -84,6 +84,9 @@ void zs_poly1_init(zs_poly1 *p, const uint8_t key[32]);
 void zs_poly1_blocks(zs_poly1 *p, const uint8_t *in, size_t len, size_t total);
 void zs_poly1_finish(zs_poly1 *p, uint64_t ad_len, uint64_t len, uint64_t tag[2]);
 
+/* Wipe what was used of it: the powers of r are long, and short messages have none. */
+void zs_poly1_wipe(zs_poly1 *p);
+
 /* Up to any number of messages one after the other, their blocks in common lanes (stream_avx512.c). */
 void zs_stream_seal_avx512(zs_aead_job *const *jobs, size_t count);
 void zs_stream_open_avx512(zs_aead_job *const *jobs, size_t count);

@@ -117,13 +117,14 @@ static zs_aead_job job_of(zs_open_item *item) {
 }
 
 /* Jobs of one suite at a time, in the order in which they stand. */
-static void open_suite(const zs_receiver *receiver, uint8_t suite, zs_open_item *items, size_t count) {
+static void open_suite(zs_receiver *receiver, uint8_t suite, zs_open_item *items, size_t count) {
     zs_aead_job jobs[ZS_BATCH];
     zs_open_item *owners[ZS_BATCH];
     size_t waiting = 0;
     for (size_t i = 0; i <= count; i++) {
         if (waiting == ZS_BATCH || (i == count && waiting > 0)) {
-            zs_aead_open_many(receiver->libs, suite, jobs, waiting);
+            if (waiting == 1 && suite == ZS_SUITE_XCHACHA20POLY1305) zs_ahead_open(receiver->libs, &receiver->ahead, jobs);
+            else zs_aead_open_many(receiver->libs, suite, jobs, waiting);
             for (size_t j = 0; j < waiting; j++) owners[j]->status = jobs[j].status;
             waiting = 0;
         }
@@ -134,7 +135,7 @@ static void open_suite(const zs_receiver *receiver, uint8_t suite, zs_open_item 
     }
 }
 
-void zs_open_aead(const zs_receiver *receiver, zs_open_item *items, size_t count) {
+void zs_open_aead(zs_receiver *receiver, zs_open_item *items, size_t count) {
     bool present[ZS_SUITE_AES256GCM + 1] = {false};
     for (size_t i = 0; i < count; i++) {
         if (items[i].status == ZS_OK && items[i].header.suite <= ZS_SUITE_AES256GCM) {

@@ -6,6 +6,7 @@
 #ifndef ZS_BATCH_H
 #define ZS_BATCH_H
 
+#include "ahead.h"
 #include "aead.h"
 #include "parts.h"
 #include "session.h"
@@ -37,6 +38,7 @@ typedef struct zs_receiver {
     size_t max_message;
     uint32_t kinds; /* a bit for each kind that is accepted */
     zs_parts_limits limits;
+    zs_ahead ahead;
     uint64_t opened;
     uint64_t refused[ZS_STATUS_COUNT];
     uint8_t names[ZS_BATCH][255]; /* of critical metadata that was not understood, by an item's place in its batch */
@@ -63,7 +65,7 @@ typedef struct zs_open_item {
 void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now);
 
 /* Open what the checks let through and what libsodium or a kernel can; other suites are the caller's. */
-void zs_open_aead(const zs_receiver *receiver, zs_open_item *items, size_t count);
+void zs_open_aead(zs_receiver *receiver, zs_open_item *items, size_t count);
 
 /* In order: check again (the batch itself may have moved the windows), commit, scan the parts, count.
  * At most ZS_BATCH items. */

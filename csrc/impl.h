@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* Key stream of messages to come, by block and by lane; see ahead.h. */
+enum { ZS_AHEAD_BLOCKS = 4, ZS_AHEAD_LANES = 16 };
+typedef uint8_t zs_ahead_stream[ZS_AHEAD_BLOCKS][ZS_AHEAD_LANES][64];
+
 static inline uint16_t zs_load16(const uint8_t p[2]) {
     return (uint16_t)((uint32_t)p[0] | (uint32_t)p[1] << 8);
 }

@@ -2,6 +2,7 @@
 #ifndef ZS_KERNELS_H
 #define ZS_KERNELS_H
 
+#include "impl.h"
 #include "libs.h"
 #include "zs.h"
 
@@ -32,6 +33,10 @@ void zs_hchacha20_many_portable(const zs_sodium *sodium, zs_subkey_job *jobs, si
 void zs_seal_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
 void zs_open_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
 void zs_hchacha20_many_avx512(const zs_sodium *sodium, zs_subkey_job *jobs, size_t count);
+
+void zs_ahead_make_avx512(zs_ahead_stream stream, const uint8_t key[ZS_KEY_BYTES], uint64_t first, size_t blocks);
+void zs_ahead_seal_avx512(zs_aead_job *job, const zs_ahead_stream *stream, size_t lane);
+void zs_ahead_open_avx512(zs_aead_job *job, const zs_ahead_stream *stream, size_t lane);
 
 void zs_seal_many_avx2(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
 void zs_open_many_avx2(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);

@@ -178,6 +178,11 @@ void zs_poly1_finish(zs_poly1 *p, uint64_t ad_len, uint64_t len, uint64_t tag[2]
     tag[1] = h.w1 + p->pad[1] + (uint64_t)(t >> 64);
 }
 
+void zs_poly1_wipe(zs_poly1 *p) {
+    if (p->powers > 0) zs_wipe(p, sizeof *p);
+    else zs_wipe(p->h, sizeof p->h + sizeof p->r + sizeof p->pad);
+}
+
 ZS_AVX512_END
 
 #endif

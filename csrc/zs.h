@@ -91,15 +91,11 @@ typedef struct zs_aead_job {
     zs_status status;    /* open: ZS_OK or ZS_FORGED */
 } zs_aead_job;
 
-typedef void zs_aead_many(zs_aead_job *jobs, size_t count);
-
 /* out[i] = HChaCha20(key[i], input[i]): 32, 32 and 16 bytes each. */
 typedef struct zs_subkey_job {
     uint8_t *out;
     const uint8_t *key;
     const uint8_t *input;
 } zs_subkey_job;
-
-typedef void zs_hchacha20_many(zs_subkey_job *jobs, size_t count);
 
 #endif

@@ -12,6 +12,7 @@ cdef extern from "zs.h" nogil:
         ZS_SESSION_OFFSET
         ZS_SESSION_BYTES
         ZS_KEY_BYTES
+        ZS_SUITE_XCHACHA20POLY1305
         ZS_KIND_DATA
         ZS_KIND_BUNDLE
         ZS_FLAG_CLEAR_BODY
@@ -91,6 +92,11 @@ cdef extern from "parts.h" nogil:
     zs_status zs_parts_scan(zs_parts_found *found, const uint8_t *data, size_t len, zs_parts_place place,
                             const zs_parts_limits *limits)
 
+cdef extern from "ahead.h" nogil:
+    ctypedef struct zs_ahead:
+        uint64_t next
+    void zs_ahead_seal(const zs_libs *libs, zs_ahead *ahead, zs_aead_job *job)
+
 cdef extern from "aead.h" nogil:
     c_bool zs_aead_is_native(const zs_libs *libs, uint8_t suite)
     void zs_aead_seal_many(const zs_libs *libs, uint8_t suite, zs_aead_job *jobs, size_t count)
@@ -143,6 +149,7 @@ cdef extern from "batch.h" nogil:
     void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
                          zs_aead_job *jobs)
     ctypedef struct zs_receiver:
+        zs_ahead ahead
         const zs_libs *libs
         zs_table table
         size_t max_message
@@ -162,7 +169,7 @@ cdef extern from "batch.h" nogil:
         zs_parts_found found
         zs_association *association
     void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now)
-    void zs_open_aead(const zs_receiver *receiver, zs_open_item *items, size_t count)
+    void zs_open_aead(zs_receiver *receiver, zs_open_item *items, size_t count)
     void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now)
 
 cdef extern from "impl.h" nogil:

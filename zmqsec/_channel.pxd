@@ -8,6 +8,7 @@ from ._engine cimport Receiver, Session
 
 cdef class Channel:
     cdef zs_channel channel
+    cdef zs_ahead ahead
     cdef Batch batch
     cdef object socket_reference, held
     cdef readonly Session session

@@ -14,6 +14,7 @@ from .errors import SocketError
 
 from cpython.bytes cimport PyBytes_CheckExact
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyTypeObject
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.time cimport time as c_time
@@ -29,6 +30,16 @@ cdef enum:
     FORM_PARTS = 0
     # One message whose sealed part is no longer than this is sealed or opened sooner than the GIL is given away.
     SHORT_PART = 4096
+
+
+# The descriptor itself: pyzmq's sockets have a __getattr__, which makes every ordinary look-up slow.
+cdef object UNDERLYING = zmq.Socket.underlying
+
+
+cdef inline uintptr_t handle_of(object socket) except? 0:
+    """libzmq's socket, or 0 once it is closed."""
+    cdef object kind = type(UNDERLYING)
+    return (<PyTypeObject *>kind).tp_descr_get(UNDERLYING, socket, <object>type(socket))
 
 
 cdef int raise_zmq(int error) except -1:
@@ -58,6 +69,7 @@ cdef class Channel:
         zs_channel_init(&self.channel, &engine_libs().zmq, <zs_layout><int>layout)
 
     def __dealloc__(self):
+        zs_wipe(&self.ahead, sizeof(self.ahead))
         if self.channel.zmq != NULL:
             zs_channel_release(&self.channel)
 
@@ -68,11 +80,11 @@ cdef class Channel:
 
     cdef int enter(self) except -1:
         """Take the socket for one call, and keep it alive meanwhile."""
-        cdef uintptr_t handle
         cdef object socket = self.socket_reference()
+        cdef uintptr_t handle
         if self.busy:
             raise SocketError("this socket is in use by another thread; ZeroMQ's sockets are not thread-safe")
-        handle = 0 if socket is None else socket.underlying
+        handle = 0 if socket is None else handle_of(socket)
         if handle == 0:
             raise zmq.ZMQError(zmq.ENOTSOCK)
         self.channel.socket = <void *>handle
@@ -112,7 +124,10 @@ cdef class Channel:
             error = zs_channel_allocate(&self.channel, batch.items, 1)
             if error == 0:
                 zs_seal_prepare(&self.session.sender, self.session.take(1), batch.items, 1, batch.jobs)
-                zs_aead_seal_many(engine_libs(), self.session.sender.suite, batch.jobs, 1)
+                if self.session.sender.suite == ZS_SUITE_XCHACHA20POLY1305:
+                    zs_ahead_seal(engine_libs(), &self.ahead, batch.jobs)
+                else:
+                    zs_aead_seal_many(engine_libs(), self.session.sender.suite, batch.jobs, 1)
                 error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, ZMQ_DONTWAIT)
             while error == EAGAIN or error == EINTR:
                 with nogil:

@@ -146,6 +146,7 @@ cdef class Receiver:
 
     def __dealloc__(self):
         zs_table_free(&self.receiver.table)
+        zs_wipe(&self.receiver.ahead, sizeof(self.receiver.ahead))
         free(self.name_spans)
 
     def add(self, association):

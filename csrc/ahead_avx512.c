@@ -1,0 +1,67 @@
+/* ahead_avx512.c: key stream for sixteen messages to come, and one message sealed or opened with it (floor 1). */
+#include "avx512.h"
+
+#ifdef ZS_HAVE_X86_KERNELS
+
+#include "impl.h"
+
+#include <immintrin.h>
+
+ZS_AVX512_BEGIN
+
+void zs_ahead_make_avx512(zs_ahead_stream stream, const uint8_t key[ZS_KEY_BYTES], uint64_t first, size_t blocks) {
+    zs_chacha16 cipher;
+    const uint8_t *keys[ZS_LANES16];
+    uint64_t sequence[ZS_LANES16];
+    uint32_t counter[ZS_LANES16];
+    for (size_t i = 0; i < ZS_LANES16; i++) keys[i] = key, sequence[i] = first + i;
+    zs_chacha16_load(&cipher, keys, sequence);
+    for (size_t block = 0; block < blocks; block++) {
+        for (size_t i = 0; i < ZS_LANES16; i++) counter[i] = (uint32_t)block;
+        zs_chacha16_stream(&cipher, counter, stream[block]);
+    }
+    zs_wipe(&cipher, sizeof cipher);
+}
+
+/* Block 0 is the one-time Poly1305 key, the text begins with block 1. */
+static void apply(const zs_aead_job *job, const zs_ahead_stream *stream, size_t lane) {
+    for (size_t at = 0; at < job->len; at += 64) {
+        size_t left = job->len - at;
+        __mmask64 mask = _bzhi_u64(UINT64_MAX, (uint32_t)(left < 64 ? left : 64));
+        __m512i x = _mm512_loadu_si512((*stream)[1 + at / 64][lane]);
+        x = _mm512_xor_si512(x, _mm512_maskz_loadu_epi8(mask, job->in + at));
+        _mm512_mask_storeu_epi8(job->out + at, mask, x);
+    }
+}
+
+static void authenticate(const zs_aead_job *job, const zs_ahead_stream *stream, size_t lane, const uint8_t *text,
+                         uint64_t tag[2]) {
+    zs_poly1 mac;
+    zs_poly1_init(&mac, (*stream)[0][lane]);
+    zs_poly1_blocks(&mac, job->ad, job->ad_len, job->ad_len);
+    zs_poly1_blocks(&mac, text, job->len, job->len);
+    zs_poly1_finish(&mac, job->ad_len, job->len, tag);
+    zs_poly1_wipe(&mac);
+}
+
+void zs_ahead_seal_avx512(zs_aead_job *job, const zs_ahead_stream *stream, size_t lane) {
+    uint64_t tag[2];
+    apply(job, stream, lane);
+    authenticate(job, stream, lane, job->out, tag);
+    zs_store64(job->tag, tag[0]);
+    zs_store64(job->tag + 8, tag[1]);
+    job->status = ZS_OK;
+}
+
+void zs_ahead_open_avx512(zs_aead_job *job, const zs_ahead_stream *stream, size_t lane) {
+    uint64_t tag[2];
+    authenticate(job, stream, lane, job->in, tag);
+    uint64_t differ = (zs_load64(job->tag) ^ tag[0]) | (zs_load64(job->tag + 8) ^ tag[1]);
+    job->status = differ == 0 ? ZS_OK : ZS_FORGED;
+    if (differ == 0) apply(job, stream, lane);
+    else zs_wipe(job->out, job->len);
+}
+
+ZS_AVX512_END
+
+#endif
