@@ -51,7 +51,7 @@ cdef int raise_zmq(int error) except -1:
 
 
 cdef class Channel:
-    """A socket's traffic in batches; `layout` says where the sealed part stands (spec, "The frames around it").
+    """A socket's traffic in batches; `layout` says where the sealed part stands (spec, "The frames around the sealed part").
 
     `receiver` opens what comes, `session` seals what goes; either may be None for a socket of one direction.
     """
