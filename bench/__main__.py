@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from . import report
-from .pushpull import SIZES, TRANSPORTS, measure, ratios
+from . import goals, kernels, multicast, report
+from .pushpull import SIZES, TRANSPORTS, measure
 
 
 def seal_open() -> list[dict[str, Any]]:
@@ -39,26 +39,39 @@ def seal_open() -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="measured rounds of each contender (default 7)")
+    parser.add_argument("--rounds", type=int, default=9, help="measured rounds of each contender (default 9)")
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--transports", nargs="*", default=TRANSPORTS)
-    parser.add_argument("--no-micro", action="store_true", help="leave out seal and open without sockets")
+    parser.add_argument("--quick", action="store_true", help="leave out seal and open, kernels and multicast")
+    parser.add_argument("--readme", action="store_true", help="put the tables into README.md as well")
     options = parser.parse_args()
     began = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"{what} done after {time.monotonic() - began:.0f} s", flush=True)
+
     results: dict[str, Any] = {"machine": report.machine(), "pushpull": {}}
-    results["seal_open"] = [] if options.no_micro else seal_open()
+    if not options.quick:
+        results["kernels"] = kernels.run(options.rounds)
+        say("kernels")
     for transport in options.transports:
         for size in options.sizes:
             results["pushpull"][f"{transport}/{size}"] = measure(transport, size, options.rounds)
-            print(f"{transport} {size} B done after {time.monotonic() - began:.0f} s", flush=True)
-    results["ratios"] = {
-        place: {f"{over}/{under}": ratios(measured, over, under) for over, under in (
-            ("batch", "plain"), ("batch", "curve"), ("batch", "reference"), ("batch", "pysodium"),
-            ("single", "plain"), ("bundle", "plain"))}
-        for place, measured in results["pushpull"].items()
-    }  # fmt: skip
-    print("\n" + report.table(results["pushpull"]) + "\n")
+            say(f"{transport} {size} B")
+    if not options.quick:
+        results["multicast"] = {str(size): multicast.measure(size, options.rounds) for size in multicast.COUNTS}
+        say("multicast")
+        results["seal_open"] = seal_open()
+    reached = [
+        *goals.kernel_goals(results.get("kernels", {"rows": []})["rows"]),
+        *goals.pushpull_goals(results["pushpull"]),
+        *goals.multicast_goals(results.get("multicast", {})),
+    ]
+    results["goals"] = [{"name": one.name, "wanted": one.wanted, "got": one.got, "met": one.met} for one in reached]
+    print("\n" + report.text(results) + "\n\n" + goals.table(reached) + "\n")
     print(f"written: {report.save(results)} and {report.draw(results)}")
+    if options.readme:
+        print(f"written: {report.into_readme(results)}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 from zmqsec import sodium
 
 ROOT = Path(__file__).parent.parent
+OPERATIONS = ("seal", "open", "seal, paused")
 OPTIONAL = {
     "OpenSSL": ("openssl/evp.h", "-DWITH_OPENSSL", "-lcrypto", "libssl-dev"),
     "intel-ipsec-mb": ("intel-ipsec-mb.h", "-DWITH_IPSEC_MB", "-lIPSec_MB", "libipsec-mb-dev"),
@@ -48,26 +49,39 @@ def run(rounds: int = 21) -> dict[str, Any]:
     return {"rows": rows, "missing": missing}
 
 
-def table(results: dict[str, Any]) -> str:
+def ratio(rows: list[dict[str, Any]], over: str, under: str, place: tuple[str, int, int]) -> float:
+    """How many times as fast `over` is as `under`: the median of the ratios within each round."""
+    by_place = {(row["name"], row["operation"], row["size"], row["batch"]): row["ns"] for row in rows}
+    pairs = zip(by_place[(over, *place)], by_place[(under, *place)], strict=True)
+    return float(statistics.median(theirs / ours for ours, theirs in pairs))
+
+
+def table(results: dict[str, Any], operation: str = "seal") -> str:
     """Markdown: ns a message, and how many times libsodium's speed, as medians of ratios within each round."""
-    rows = results["rows"]
+    rows = [row for row in results["rows"] if row["operation"] == operation]
     places = list(dict.fromkeys((row["size"], row["batch"]) for row in rows))
     lines = [
-        "| seal, ns a message (× libsodium) | " + " | ".join(f"{size:,} B × {batch}" for size, batch in places) + " |",
+        f"| {operation}, ns a message (× libsodium) | "
+        + " | ".join(f"{_size(s)} × {batch}" for s, batch in places)
+        + " |",
         "|---|" + "---|" * len(places),
     ]
-    by_place = {(row["name"], row["size"], row["batch"]): row for row in rows}
     for name in dict.fromkeys(row["name"] for row in rows):
         cells = []
-        for place in places:
-            mine, base = by_place[(name, *place)], by_place[("libsodium", *place)]
-            ratio = statistics.median(b / a for a, b in zip(mine["ns"], base["ns"], strict=True))
-            cells.append(f"{mine['median_ns']:,.0f} ({ratio:.2f})")
+        for size, batch in places:
+            mine = next(row for row in rows if (row["name"], row["size"], row["batch"]) == (name, size, batch))
+            times = ratio(rows, name, "libsodium", (operation, size, batch))
+            cells.append(f"{mine['median_ns']:,.0f} ({times:.2f})")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     for name, why in results["missing"].items():
         lines.append(f"| {name} | {why} |" + " |" * (len(places) - 1))
     return "\n".join(lines)
 
 
+def _size(size: int) -> str:
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB" if size >= 1024 else f"{size} B"
+
+
 if __name__ == "__main__":
-    print(table(run()))
+    found = run()
+    print("\n\n".join(table(found, operation) for operation in OPERATIONS))

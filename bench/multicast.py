@@ -18,7 +18,7 @@ from .contenders import BY_NAME, CURVE_PUBLIC, CURVE_SECRET, MULTICAST
 from .pushpull import Peer, summary
 
 SUBSCRIBERS, PROCESSES = 8, 2
-COUNTS = {64: 64 * 400, 1024: 64 * 150}
+COUNTS = {64: 64 * 1600, 1024: 64 * 400}
 SLOW_SHARE = 4
 
 

@@ -24,9 +24,9 @@ from .contenders import BUNDLE, CONTENDERS, CURVE_PUBLIC, CURVE_SECRET, Contende
 
 SIZES = (64, 1024, 65536)
 TRANSPORTS = ("tcp", "ipc")
-#: Messages a round, by size: enough for a steady state, a fraction of a second each.
-COUNTS = {64: 200 * BUNDLE, 1024: 100 * BUNDLE, 65536: 8 * BUNDLE}
-SLOW_SHARE = 4
+#: Messages a round, by size: far more than the high-water marks hold, a fraction of a second each.
+COUNTS = {64: 800 * BUNDLE, 1024: 240 * BUNDLE, 65536: 8 * BUNDLE}
+SLOW_SHARE = 8
 
 
 @dataclass

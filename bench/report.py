@@ -13,10 +13,12 @@ import zmq
 
 import zmqsec
 
+from . import kernels, multicast
 from .contenders import CONTENDERS
 from .pushpull import ratios
 
 RESULTS = Path(__file__).parent / "results"
+_BEGIN, _END = "<!-- benchmark -->", "<!-- /benchmark -->"
 _SIZE_NAMES = {64: "64 B", 1024: "1 KiB", 65536: "64 KiB"}
 _COLOURS = {
     "c-plain": "#9a9a9a",
@@ -72,6 +74,31 @@ def table(pushpull: dict[str, dict[str, Any]]) -> str:
 def _place_name(place: str) -> str:
     transport, size = place.split("/")
     return f"{transport} {_SIZE_NAMES[int(size)]}"
+
+
+def text(results: dict[str, Any]) -> str:
+    """Every table there is."""
+    tables = [table(results["pushpull"])]
+    if "kernels" in results:
+        tables += [kernels.table(results["kernels"], operation) for operation in kernels.OPERATIONS]
+    if "multicast" in results:
+        tables.append(multicast.table(results["multicast"]))
+    return "\n\n".join(tables)
+
+
+def into_readme(results: dict[str, Any]) -> Path:
+    """Put the machine, the picture and the tables between the README's two marks."""
+    about = results["machine"]
+    block = (
+        f"{_BEGIN}\n\nMeasured on {about['processor']}, {about['cores']} cores, with pyzmq {about['pyzmq']}, libzmq "
+        f"{about['libzmq']} and Python {about['python']}; medians of rounds in which every contender has its turn.\n\n"
+        "![Throughput of every contender against message size](bench/results/throughput.svg)\n\n"
+        f"{text(results)}\n\n{_END}"
+    )
+    path = RESULTS.parent.parent / "README.md"
+    before, rest = path.read_text().split(_BEGIN)
+    path.write_text(before + block + rest.split(_END)[1])
+    return path
 
 
 def save(results: dict[str, Any]) -> Path:

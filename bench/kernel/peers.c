@@ -1,9 +1,11 @@
-/* peers.c: sealing beside every library, interleaved in one process; JSON on stdout, nanoseconds a message.
+/* peers.c: sealing and opening beside every library, interleaved in one process; JSON on stdout, ns a message.
  *
  *     peers LIBSODIUM [ROUNDS]
  *
  * Built by bench/kernels.py; OpenSSL and intel-ipsec-mb take part where their headers were found, and are named as
- * missing where not. Every contender seals the same batch: 32-byte keys, 32 bytes of associated data, own tags.
+ * missing where not. Every contender seals the same batch in place, and opens it from one buffer into another: keys of
+ * 32 bytes, 32 bytes of associated data, a tag each. "paused" rows spend a millisecond in scalar code before each batch,
+ * as a caller in Python does.
  */
 #define _GNU_SOURCE
 #include "../../csrc/dispatch.h"
@@ -29,7 +31,7 @@ static uint8_t keys[BATCH][ZS_KEY_BYTES], ads[BATCH][AD_BYTES], tags[BATCH][ZS_T
 
 typedef struct contender {
     const char *name;
-    zs_aead_kernel *seal;
+    zs_aead_kernel *seal, *open;
 } contender;
 
 static void nonce_of(uint8_t nonce[NONCE_BYTES], const zs_aead_job *job) {
@@ -38,11 +40,11 @@ static void nonce_of(uint8_t nonce[NONCE_BYTES], const zs_aead_job *job) {
 }
 
 #ifdef WITH_OPENSSL
+static EVP_CIPHER_CTX *context;
+
 static void evp_seal(const EVP_CIPHER *cipher, zs_aead_job *batch, size_t count) {
-    static EVP_CIPHER_CTX *context;
     uint8_t nonce[NONCE_BYTES];
     int length;
-    if (context == NULL) context = EVP_CIPHER_CTX_new();
     for (size_t i = 0; i < count; i++) {
         nonce_of(nonce, &batch[i]);
         EVP_EncryptInit_ex(context, cipher, NULL, batch[i].key, nonce);
@@ -53,35 +55,66 @@ static void evp_seal(const EVP_CIPHER *cipher, zs_aead_job *batch, size_t count)
     }
 }
 
-static void openssl_chacha(const zs_sodium *unused, zs_aead_job *batch, size_t count) {
-    (void)unused;
-    evp_seal(EVP_chacha20_poly1305(), batch, count);
+static void evp_open(const EVP_CIPHER *cipher, zs_aead_job *batch, size_t count) {
+    uint8_t nonce[NONCE_BYTES];
+    int length;
+    for (size_t i = 0; i < count; i++) {
+        nonce_of(nonce, &batch[i]);
+        EVP_DecryptInit_ex(context, cipher, NULL, batch[i].key, nonce);
+        EVP_DecryptUpdate(context, NULL, &length, batch[i].ad, (int)batch[i].ad_len);
+        EVP_DecryptUpdate(context, batch[i].out, &length, batch[i].in, (int)batch[i].len);
+        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, ZS_TAG_BYTES, batch[i].tag);
+        batch[i].status = EVP_DecryptFinal_ex(context, batch[i].out, &length) == 1 ? ZS_OK : ZS_FORGED;
+    }
 }
 
-static void openssl_aes(const zs_sodium *unused, zs_aead_job *batch, size_t count) {
-    (void)unused;
-    evp_seal(EVP_aes_256_gcm(), batch, count);
-}
+#define EVP(name, cipher)                                                                       \
+    static void name##_seal(const zs_sodium *unused, zs_aead_job *batch, size_t count) {        \
+        (void)unused;                                                                           \
+        evp_seal(cipher(), batch, count);                                                       \
+    }                                                                                           \
+    static void name##_open(const zs_sodium *unused, zs_aead_job *batch, size_t count) {        \
+        (void)unused;                                                                           \
+        evp_open(cipher(), batch, count);                                                       \
+    }
+EVP(openssl_chacha, EVP_chacha20_poly1305)
+EVP(openssl_aes, EVP_aes_256_gcm)
 #endif
 
 #ifdef WITH_IPSEC_MB
 static IMB_MGR *manager;
 
-static void ipsec_direct(const zs_sodium *unused, zs_aead_job *batch, size_t count) {
-    struct chacha20_poly1305_context_data context;
+static void judge(zs_aead_job *job, const uint8_t tag[ZS_TAG_BYTES]) {
+    job->status = zs_tag_equal(tag, job->tag) ? ZS_OK : ZS_FORGED;
+}
+
+static void direct_seal(const zs_sodium *unused, zs_aead_job *batch, size_t count) {
+    struct chacha20_poly1305_context_data state;
     uint8_t nonce[NONCE_BYTES];
     (void)unused;
     for (size_t i = 0; i < count; i++) {
         nonce_of(nonce, &batch[i]);
-        IMB_CHACHA20_POLY1305_INIT(manager, batch[i].key, &context, nonce, batch[i].ad, batch[i].ad_len);
-        IMB_CHACHA20_POLY1305_ENC_UPDATE(manager, batch[i].key, &context, batch[i].out, batch[i].in, batch[i].len);
-        IMB_CHACHA20_POLY1305_ENC_FINALIZE(manager, &context, batch[i].tag, ZS_TAG_BYTES);
+        IMB_CHACHA20_POLY1305_INIT(manager, batch[i].key, &state, nonce, batch[i].ad, batch[i].ad_len);
+        IMB_CHACHA20_POLY1305_ENC_UPDATE(manager, batch[i].key, &state, batch[i].out, batch[i].in, batch[i].len);
+        IMB_CHACHA20_POLY1305_ENC_FINALIZE(manager, &state, batch[i].tag, ZS_TAG_BYTES);
     }
 }
 
-static void ipsec_jobs(const zs_sodium *unused, zs_aead_job *batch, size_t count) {
-    static uint8_t nonces[BATCH][NONCE_BYTES];
+static void direct_open(const zs_sodium *unused, zs_aead_job *batch, size_t count) {
+    struct chacha20_poly1305_context_data state;
+    uint8_t nonce[NONCE_BYTES], tag[ZS_TAG_BYTES];
     (void)unused;
+    for (size_t i = 0; i < count; i++) {
+        nonce_of(nonce, &batch[i]);
+        IMB_CHACHA20_POLY1305_INIT(manager, batch[i].key, &state, nonce, batch[i].ad, batch[i].ad_len);
+        IMB_CHACHA20_POLY1305_DEC_UPDATE(manager, batch[i].key, &state, batch[i].out, batch[i].in, batch[i].len);
+        IMB_CHACHA20_POLY1305_DEC_FINALIZE(manager, &state, tag, ZS_TAG_BYTES);
+        judge(&batch[i], tag);
+    }
+}
+
+static void submit_jobs(zs_aead_job *batch, size_t count, bool opening, uint8_t (*out)[ZS_TAG_BYTES]) {
+    static uint8_t nonces[BATCH][NONCE_BYTES];
     for (size_t i = 0; i < count; i++) {
         IMB_JOB *job = IMB_GET_NEXT_JOB(manager);
         nonce_of(nonces[i], &batch[i]);
@@ -89,8 +122,8 @@ static void ipsec_jobs(const zs_sodium *unused, zs_aead_job *batch, size_t count
         job->key_len_in_bytes = ZS_KEY_BYTES;
         job->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
         job->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
-        job->cipher_direction = IMB_DIR_ENCRYPT;
-        job->chain_order = IMB_ORDER_CIPHER_HASH;
+        job->cipher_direction = opening ? IMB_DIR_DECRYPT : IMB_DIR_ENCRYPT;
+        job->chain_order = opening ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH;
         job->iv = nonces[i];
         job->iv_len_in_bytes = NONCE_BYTES;
         job->u.CHACHA20_POLY1305.aad = batch[i].ad;
@@ -99,12 +132,24 @@ static void ipsec_jobs(const zs_sodium *unused, zs_aead_job *batch, size_t count
         job->dst = batch[i].out;
         job->cipher_start_src_offset_in_bytes = job->hash_start_src_offset_in_bytes = 0;
         job->msg_len_to_cipher_in_bytes = job->msg_len_to_hash_in_bytes = batch[i].len;
-        job->auth_tag_output = batch[i].tag;
+        job->auth_tag_output = opening ? out[i] : batch[i].tag;
         job->auth_tag_output_len_in_bytes = ZS_TAG_BYTES;
         IMB_SUBMIT_JOB(manager);
         while (IMB_GET_COMPLETED_JOB(manager) != NULL) continue;
     }
     while (IMB_FLUSH_JOB(manager) != NULL) continue;
+}
+
+static void jobs_seal(const zs_sodium *unused, zs_aead_job *batch, size_t count) {
+    (void)unused;
+    submit_jobs(batch, count, false, NULL);
+}
+
+static void jobs_open(const zs_sodium *unused, zs_aead_job *batch, size_t count) {
+    static uint8_t found[BATCH][ZS_TAG_BYTES];
+    (void)unused;
+    submit_jobs(batch, count, true, found);
+    for (size_t i = 0; i < count; i++) judge(&batch[i], found[i]);
 }
 #endif
 
@@ -142,43 +187,85 @@ static size_t list_contenders(contender *list) {
     static const char *const names[] = {"libsodium", "zmqsec avx2", "zmqsec avx512"};
     for (size_t i = 0; i < 3; i++) {
         const zs_kernels *tier = zs_kernels_choose(tiers[i]);
-        if (tier != NULL) list[count++] = (contender){names[i], tier->seal_many};
+        if (tier != NULL) list[count++] = (contender){names[i], tier->seal_many, tier->open_many};
     }
 #ifdef WITH_OPENSSL
-    list[count++] = (contender){"OpenSSL EVP", openssl_chacha};
-    list[count++] = (contender){"AES-256-GCM, OpenSSL EVP", openssl_aes};
+    context = EVP_CIPHER_CTX_new();
+    list[count++] = (contender){"OpenSSL EVP", openssl_chacha_seal, openssl_chacha_open};
+    list[count++] = (contender){"AES-256-GCM, OpenSSL EVP", openssl_aes_seal, openssl_aes_open};
 #endif
 #ifdef WITH_IPSEC_MB
     manager = alloc_mb_mgr(0);
     init_mb_mgr_auto(manager, NULL);
-    list[count++] = (contender){"intel-ipsec-mb, direct", ipsec_direct};
-    list[count++] = (contender){"intel-ipsec-mb, jobs", ipsec_jobs};
+    list[count++] = (contender){"intel-ipsec-mb, direct", direct_seal, direct_open};
+    list[count++] = (contender){"intel-ipsec-mb, jobs", jobs_seal, jobs_open};
 #endif
     return count;
 }
 
-/* One result row: the nanoseconds a message of every round, contenders interleaved. */
-static void measure(const contender *list, size_t contenders, size_t size, size_t batch, size_t rounds, bool *first) {
-    static double ns[MAX_CONTENDERS][MAX_ROUNDS];
-    size_t repeat = 200000 / (batch * (size + 300)) + 1;
-    if (batch * size < 4096) repeat *= 4;
-    uint8_t *memory = malloc(batch * (size + 64));
+typedef enum operation { SEAL, OPEN, PAUSED_SEAL } operation;
+static const char *const OPERATIONS[] = {"seal", "open", "seal, paused"};
+
+static void spend_a_millisecond(void) {
+    static volatile uint64_t sink;
+    for (double end = now() + 1e6; now() < end;) sink += 1;
+}
+
+/* Nanoseconds of `repeat` batches. */
+static double timed(const contender *one, operation what, size_t batch, size_t repeat) {
+    double spent = 0;
+    for (size_t r = 0; r < repeat; r++) {
+        if (what == PAUSED_SEAL) spend_a_millisecond();
+        double start = now();
+        if (what == OPEN) one->open(&sodium, jobs, batch);
+        else one->seal(&sodium, jobs, batch);
+        spent += now() - start;
+    }
+    return spent;
+}
+
+/* Texts at `memory`; to be opened, they are sealed first, by each contender for itself, and opened elsewhere. */
+static void lay_out(const contender *one, operation what, uint8_t *memory, size_t size, size_t batch) {
+    size_t stride = size + 64;
     for (size_t i = 0; i < batch; i++) {
-        uint8_t *data = memory + i * (size + 64);
+        uint8_t *data = memory + i * stride;
         memset(data, (int)i, size);
         jobs[i] = (zs_aead_job){.key = keys[i], .sequence = i, .ad = ads[i], .ad_len = AD_BYTES, .in = data,
                                 .out = data, .len = size, .tag = tags[i]};
     }
+    if (what != OPEN) return;
+    one->seal(&sodium, jobs, batch);
+    for (size_t i = 0; i < batch; i++) jobs[i].out = memory + (batch + i) * stride;
+}
+
+static void check_opened(const contender *one, size_t batch) {
+    for (size_t i = 0; i < batch; i++) {
+        if (jobs[i].status == ZS_OK && (jobs[i].len == 0 || jobs[i].out[jobs[i].len - 1] == (uint8_t)i)) continue;
+        fprintf(stderr, "peers: %s does not open what it sealed\n", one->name);
+        exit(1);
+    }
+}
+
+/* One result row each: the nanoseconds a message of every round, contenders interleaved. */
+static void measure(const contender *list, size_t contenders, operation what, size_t size, size_t batch, size_t rounds,
+                    bool *first) {
+    static double ns[MAX_CONTENDERS][MAX_ROUNDS];
+    size_t repeat = 200000 / (batch * (size + 300)) + 1;
+    if (batch * size < 4096) repeat *= 4;
+    if (what == PAUSED_SEAL) repeat = 4;
+    uint8_t *memory = malloc(2 * batch * (size + 64));
     for (size_t round = 0; round < rounds + 1; round++) {
         for (size_t c = 0; c < contenders; c++) {
-            double start = now();
-            for (size_t r = 0; r < repeat; r++) list[c].seal(&sodium, jobs, batch);
-            if (round > 0) ns[c][round - 1] = (now() - start) / (double)(repeat * batch);
+            lay_out(&list[c], what, memory, size, batch);
+            timed(&list[c], what, batch, 1);
+            double spent = timed(&list[c], what, batch, repeat);
+            if (what == OPEN) check_opened(&list[c], batch);
+            if (round > 0) ns[c][round - 1] = spent / (double)(repeat * batch);
         }
     }
     for (size_t c = 0; c < contenders; c++) {
-        printf("%s\n {\"name\": \"%s\", \"size\": %zu, \"batch\": %zu, \"ns\": [", *first ? "" : ",", list[c].name, size,
-               batch);
+        printf("%s\n {\"name\": \"%s\", \"operation\": \"%s\", \"size\": %zu, \"batch\": %zu, \"ns\": [", *first ? "" : ",",
+               list[c].name, OPERATIONS[what], size, batch);
         for (size_t round = 0; round < rounds; round++) printf("%s%.2f", round ? ", " : "", ns[c][round]);
         printf("]}");
         *first = false;
@@ -200,8 +287,11 @@ int main(int argc, char **argv) {
     size_t contenders = list_contenders(list);
     printf("[");
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        measure(list, contenders, sizes[i], sizes[i] > 65536 ? 4 : BATCH, rounds, &first);
-        measure(list, contenders, sizes[i], 1, rounds, &first);
+        for (operation what = SEAL; what <= OPEN; what++) {
+            measure(list, contenders, what, sizes[i], sizes[i] > 65536 ? 4 : BATCH, rounds, &first);
+            measure(list, contenders, what, sizes[i], 1, rounds, &first);
+        }
+        if (sizes[i] <= 1024) measure(list, contenders, PAUSED_SEAL, sizes[i], BATCH, rounds, &first);
     }
     printf("\n]\n");
     return 0;
