@@ -1,4 +1,4 @@
-"""zmqsec: message-based security for ZeroMQ.
+"""zmqsec: message-based security for ZeroMQ (floor 12).
 
 Messages are sealed by the sender and opened only by the endpoints, across any number of relays and in multicast::
 

@@ -1,4 +1,4 @@
-"""``python -m zmqsec``: the command line."""
+"""``python -m zmqsec``: the command line (floor 13)."""
 
 from .cli import main
 

@@ -21,6 +21,8 @@ cdef class Channel:
     cdef readonly uint64_t waiting_refusals
     cdef bint subscriptions
     cdef bint busy
+    # Whether bundles come: then a batch of sealed parts would be far more messages than were asked for.
+    cdef bint bundled
     cdef readonly size_t max_message
     cdef int enter(self) except -1
     cdef int leave(self) except -1

@@ -239,7 +239,8 @@ cdef class Channel:
     def recv_many(self, size_t max_messages, int flags=0, int form=FORM_PARTS, bint copy=True):
         """Up to `max_messages` sealed parts, opened; blocks for the first as `flags` and RCVTIMEO say.
 
-        A bundle gives one item for each of its messages. [] if all that came was refused.
+        A bundle gives one item for each of its messages, all of them, and where bundles come one is taken at a time
+        until there are enough. [] if all that came was refused.
         """
         return self.receive(max_messages, flags, form, copy)
 
@@ -252,7 +253,7 @@ cdef class Channel:
 
     cdef list receive(self, size_t maximum, int flags, int form, bint copy):
         cdef list out = []
-        cdef size_t taken = 0, opening = 0, held = 0
+        cdef size_t taken = 0, opening = 0, held = 0, before
         cdef zs_open_item items[64]
         cdef size_t owners[64]
         if self.receiver is None:
@@ -261,13 +262,15 @@ cdef class Channel:
         if self.channel.layout != ZS_LAYOUT_PLAIN:
             self.fronts = []
         try:
-            while taken < maximum:
-                self.receive_batch(maximum - taken, flags, taken > 0, items, owners, &opening)
+            while taken < maximum and <size_t>len(out) < maximum:
+                self.receive_batch(1 if self.bundled else maximum - taken, flags, taken > 0, items, owners, &opening)
                 if self.channel.message_count == 0:
                     break
                 taken += self.channel.message_count
                 flags |= ZMQ_DONTWAIT
+                before = len(out)
                 self.deliver_batch(out, items, owners, opening, form, copy)
+                self.bundled = <size_t>len(out) > before + self.channel.message_count
                 zs_channel_release(&self.channel)
                 held += self.channel.bytes
                 if self.channel.drained or held >= ZS_CHANNEL_BYTES:

@@ -1,4 +1,4 @@
-# _engine.pxd: the classes that the extension modules share (floor 9).
+# _engine.pxd: the classes that the extension modules share (floor 8).
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from ._c cimport *

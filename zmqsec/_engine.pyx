@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# _engine.pyx: sessions, receivers, seal_many and open_many over the C core (floor 9).
+# _engine.pyx: sessions, receivers, seal_many and open_many over the C core (floor 8).
 #
 # It converts buffers and statuses, and releases the GIL once a batch; what a message means is decided in csrc/.
 """Batched seal and open by the C core; see :mod:`zmqsec.reference` for the same protocol in Python."""

@@ -1,4 +1,4 @@
-# _parts.pxd: conversions of parts that the other extension modules share (floor 9).
+# _parts.pxd: conversions of parts that the other extension modules share (floor 8).
 from libc.stdint cimport uint8_t, uint32_t
 
 from ._c cimport *

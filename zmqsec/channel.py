@@ -127,7 +127,7 @@ class Channel:
     ) -> list[Any]:
         """Up to `max_messages` sealed parts, opened; blocks for the first as `flags` and RCVTIMEO say.
 
-        A bundle gives one item for each of its messages. [] if all that came was refused.
+        A bundle gives one item for each of its messages, all of them. [] if all that came was refused.
         """
         if self.receiver is None:
             raise SocketError("this socket has no association to open with")
@@ -135,6 +135,8 @@ class Channel:
         self.fronts = []
         now = None
         for _ in range(max_messages):
+            if len(out) >= max_messages:
+                break
             try:
                 frames = self._receive_frames(flags)
             except zmq.Again:

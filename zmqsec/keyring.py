@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import InitVar, dataclass, fields
@@ -235,6 +236,7 @@ class Keyring:
         self._by_name: dict[str, Association] = {}
         self._by_spi: dict[int, Association] = {}
         self._listeners: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._lock = threading.Lock()  # sockets are made in one thread while another changes the keyring
         for association in associations:
             self.add(association)
 
@@ -275,10 +277,13 @@ class Keyring:
 
     def listen(self, listener: Any) -> None:
         """Call ``listener.keyring_changed()`` after each change, for as long as the listener lives."""
-        self._listeners.add(listener)
+        with self._lock:
+            self._listeners.add(listener)
 
     def _tell(self) -> None:
-        for listener in tuple(self._listeners):
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for listener in listeners:
             listener.keyring_changed()
 
     def __contains__(self, name: object) -> bool:

@@ -91,6 +91,8 @@ class Receiving(zmq.Socket[bytes]):
         flags = 0 if deadline is None and self._state.receive_timeout < 0 else _DONTWAIT
         refused = 0
         while True:
+            if self._state.stale:
+                self._state.refresh()
             try:
                 items, refused_now = self._drain(channel, max_messages, flags, form, copy)
             except zmq.Again:
@@ -149,6 +151,8 @@ class Receiving(zmq.Socket[bytes]):
                 if items and (taken := self._accept(items, channel)):
                     return taken
                 items = None
+                if state.stale:
+                    state.refresh()
         return self._next_in_time(channel, flags, form, copy)
 
     def _next_in_time(self, channel: Channel, flags: int, form: int, copy: bool) -> tuple[Any, int]:
@@ -156,6 +160,8 @@ class Receiving(zmq.Socket[bytes]):
         deadline = 0.0 if flags & _DONTWAIT else self._deadline(None)
         refused = 0
         while True:
+            if self._state.stale:
+                self._state.refresh()
             try:
                 items = channel.recv_one(flags | _DONTWAIT, form, copy)
             except zmq.Again:

@@ -92,6 +92,7 @@ class Socket(Sending, Receiving):
         self._shorten(getattr(getattr(context, "implementation", default_implementation), "Direct", None))
         if keyring is not None:
             keyring.listen(self._state)
+            self._state.keyring_changed()  # it may have changed since the association was looked up
 
     def _shorten(self, direct: Any) -> None:
         """Let the C core's `Direct` take send and recv first, unless a subclass has its own."""

@@ -125,3 +125,5 @@ class State:
         if self.channel is not None and self.binding is not None:
             self.binding.refresh(self.channel)
         self.choose_path()
+        if self.stale:  # another thread changed the keyring meanwhile
+            self.choose_path()
