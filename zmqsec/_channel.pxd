@@ -26,7 +26,7 @@ cdef class Channel:
     cdef readonly size_t max_message
     cdef int enter(self) except -1
     cdef int leave(self) except -1
-    cdef int send_bytes(self, bytes data) except -1
+    cdef int send_bytes(self, bytes data, int flags) except -1
     cdef size_t send_items(self, list messages, int flags) except? 0xFFFFFFFF
     cdef size_t send_batch(self, int flags) except? 0xFFFFFFFF
     cdef list receive(self, size_t maximum, int flags, int form, bint copy)

@@ -108,13 +108,13 @@ cdef class Channel:
         if self.send_items([message], flags) == 0:
             raise zmq.Again(EAGAIN)
 
-    cdef int send_bytes(self, bytes data) except -1:
+    cdef int send_bytes(self, bytes data, int flags) except -1:
         """As send_one for a short message, with the GIL held unless it has to wait."""
         cdef Batch batch = self.batch
         cdef size_t sent = 0
         cdef int error
         if self.session is None or self.session.suite is not None or len(data) > SHORT_PART:
-            self.send_one(data)
+            self.send_one(data, flags)
             return 0
         self.enter()
         try:
@@ -129,9 +129,9 @@ cdef class Channel:
                 else:
                     zs_aead_seal_many(engine_libs(), self.session.sender.suite, batch.jobs, 1)
                 error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, ZMQ_DONTWAIT)
-            while error == EAGAIN or error == EINTR:
+            while flags == 0 and error == EAGAIN or error == EINTR:
                 with nogil:
-                    error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, 0)
+                    error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
                 if error == EAGAIN:
                     break  # SNDTIMEO has passed
                 PyErr_CheckSignals()

@@ -41,9 +41,13 @@ class Receiving(zmq.Socket[bytes]):
             return state.rest.popleft()
         return self._first_part(self._next(flags, limits.FORM_PARTS, copy)[0])
 
-    def _recv_received(self, items: list[Any]) -> Any:
+    def _recv_received(self, items: list[Any], flags: int) -> Any:
         """Go on with what the short path received and cannot hand out."""
-        return self._first_part(self._next(0, limits.FORM_PARTS, True, items)[0])
+        channel = self._receiving()
+        if channel.waiting_refusals:
+            self._state.reporter.report(channel.take_refusals())
+        taken = self._accept(items, channel) if items else None
+        return self._first_part((taken or self._next(flags, limits.FORM_PARTS, True))[0])
 
     def _first_part(self, item: Any) -> Any:
         """The first part of a message; the others wait."""
@@ -100,7 +104,7 @@ class Receiving(zmq.Socket[bytes]):
                     return []
                 continue
             if items:
-                return self._keep_surplus(items, max_messages)
+                return items
             refused += refused_now
             if _given_up(deadline, refused):
                 return []
@@ -136,21 +140,19 @@ class Receiving(zmq.Socket[bytes]):
             state.lockstep.before_receive()
         return state.channel
 
-    def _next(self, flags: int, form: int, copy: bool, items: list[Any] | None = None) -> tuple[Any, int]:
-        """The next item and how many frames stood in front of it; `items` were received for it already."""
+    def _next(self, flags: int, form: int, copy: bool) -> tuple[Any, int]:
+        """The next item and how many frames stood in front of it."""
         state = self._state
         if state.ready:
             return state.ready.popleft()
         channel = self._receiving()
         if state.receive_timeout < 0 and not flags & _DONTWAIT:
             while True:
-                if items is None:
-                    items = channel.recv_one(flags, form, copy)
+                items = channel.recv_one(flags, form, copy)
                 if channel.waiting_refusals:
                     state.reporter.report(channel.take_refusals())
                 if items and (taken := self._accept(items, channel)):
                     return taken
-                items = None
                 if state.stale:
                     state.refresh()
         return self._next_in_time(channel, flags, form, copy)
@@ -209,23 +211,25 @@ class Receiving(zmq.Socket[bytes]):
         return kept
 
     def _drain(self, channel: Channel, max_messages: int, flags: int, form: int, copy: bool) -> tuple[list[Any], int]:
-        """What is there, and how many were refused; zmq.Again if nothing is there and `flags` say not to wait."""
+        """At most `max_messages` of what is there, and how many were refused; those behind wait for the next call.
+
+        Raises zmq.Again if nothing is there and `flags` say not to wait.
+        """
         state = self._state
         wanted = 1 if state.lockstep is not None else max_messages
         items = channel.recv_many(wanted, flags, form, copy)
         refused = channel.waiting_refusals
         if refused:
             state.reporter.report(channel.take_refusals())
-        if state.pattern.plain:
-            return ([(item, 0) for item in items] if len(items) > max_messages else items), refused
-        return self._fronted(items, channel.fronts), refused or len(items)
-
-    def _keep_surplus(self, items: list[Any], max_messages: int) -> list[Any]:
-        """The first `max_messages`; those behind wait for the next call."""
-        if self._state.pattern.plain and len(items) <= max_messages:
-            return items
-        self._state.ready.extend(items[max_messages:])
-        return [item for item, _ in items[:max_messages]]
+        if state.lockstep is not None or state.pattern.routes:
+            kept = self._fronted(items, channel.fronts)
+            state.ready.extend(kept[max_messages:])
+            return [item for item, _ in kept[:max_messages]], refused or len(items)
+        if len(items) > max_messages:  # a bundle brought more than were asked for
+            fronts = channel.fronts or [0] * len(items)
+            state.ready.extend(zip(items[max_messages:], fronts[max_messages:], strict=True))
+            return items[:max_messages], refused
+        return items, refused
 
     def _take_ready(self, max_messages: int, form: int) -> list[Any]:
         ready = self._state.ready
