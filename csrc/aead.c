@@ -36,6 +36,10 @@ bool zs_aead_is_native(const zs_libs *libs, uint8_t suite) {
     return suite == ZS_SUITE_XCHACHA20POLY1305;
 }
 
+size_t zs_aead_far_from(const zs_libs *libs, uint8_t suite) {
+    return suite == ZS_SUITE_XCHACHA20POLY1305 ? libs->kernels->far_from : SIZE_MAX;
+}
+
 void zs_aead_seal_many(const zs_libs *libs, uint8_t suite, zs_aead_job *jobs, size_t count) {
     if (suite == ZS_SUITE_AES256GCM) seal_each(libs->sodium.aes_seal, jobs, count);
     else libs->kernels->seal_many(&libs->sodium, jobs, count);

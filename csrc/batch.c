@@ -35,21 +35,34 @@ static uint8_t *write_spans(uint8_t *out, const zs_span *spans, size_t count) {
     return out;
 }
 
+/* A long body of one leaf: its head and the first bytes, the rest being read where it stands. */
+static uint8_t *write_near(uint8_t *out, const zs_span *leaf, zs_aead_job *job) {
+    enum { FIRST = ZS_NEAR_BYTES - ZS_PART_HEAD_BYTES };
+    zs_store32(out, (uint32_t)leaf->len << 2 | ZS_PART_LEAF);
+    memcpy(out + ZS_PART_HEAD_BYTES, leaf->data, FIRST);
+    job->far_in = leaf->data + FIRST;
+    return out + ZS_PART_HEAD_BYTES + leaf->len;
+}
+
 void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
-                     zs_aead_job *jobs) {
+                     zs_aead_job *jobs, size_t far_from) {
     for (size_t i = 0; i < count; i++) {
         const zs_seal_item *item = &items[i];
         zs_header header = {.suite = sender->suite, .kind = item->kind, .flags = item->flags,
                             .header_parts = (uint16_t)item->header.len, .spi = sender->spi,
                             .sequence = first_sequence + i};
-        uint8_t *body = item->out + ZS_HEADER_BYTES + item->header.len;
+        uint8_t *body = item->out + ZS_HEADER_BYTES + item->header.len, *tag;
+        bool clear = (item->flags & ZS_FLAG_CLEAR_BODY) != 0;
+        bool far = !clear && item->body_count == 1 && item->body->form == ZS_LEAF && item->body->len >= far_from;
         zs_wire_write(item->out, &header, sender->session);
         if (item->header.len != 0) memcpy(item->out + ZS_HEADER_BYTES, item->header.data, item->header.len);
-        uint8_t *tag = write_spans(body, item->body, item->body_count);
-        uint8_t *clear_until = (item->flags & ZS_FLAG_CLEAR_BODY) ? tag : body;
+        jobs[i].far_in = NULL;
+        tag = far ? write_near(body, item->body, &jobs[i]) : write_spans(body, item->body, item->body_count);
+        uint8_t *clear_until = clear ? tag : body;
         jobs[i] = (zs_aead_job){.key = sender->subkey, .sequence = header.sequence, .ad = item->out,
                                 .ad_len = (size_t)(clear_until - item->out), .in = clear_until, .out = clear_until,
-                                .len = (size_t)(tag - clear_until), .tag = tag, .status = ZS_OK};
+                                .len = (size_t)(tag - clear_until), .tag = tag, .status = ZS_OK,
+                                .far_in = jobs[i].far_in};
     }
 }
 
@@ -104,6 +117,12 @@ void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uin
     }
 }
 
+size_t zs_open_far(const zs_receiver *receiver, const zs_open_item *item) {
+    bool fits = item->status == ZS_OK && item->out == NULL && (item->header.flags & ZS_FLAG_CLEAR_BODY) == 0;
+    if (!fits || item->body_len < zs_aead_far_from(receiver->libs, item->header.suite)) return 0;
+    return item->body_len - ZS_NEAR_BYTES;
+}
+
 static zs_aead_job job_of(zs_open_item *item) {
     uint8_t *tag = item->frame + item->len - ZS_TAG_BYTES;
     uint8_t *body = tag - item->body_len;
@@ -113,7 +132,7 @@ static zs_aead_job job_of(zs_open_item *item) {
                          .sequence = item->header.sequence, .ad = item->frame,
                          .ad_len = (size_t)(clear_until - item->frame), .in = clear_until,
                          .out = clear ? clear_until : item->body, .len = (size_t)(tag - clear_until), .tag = tag,
-                         .status = ZS_OK};
+                         .status = ZS_OK, .far_out = clear ? NULL : item->far};
 }
 
 /* Jobs of one suite at a time, in the order in which they stand. */
@@ -167,6 +186,23 @@ static zs_status scan(const zs_receiver *receiver, zs_open_item *item) {
     return (item->header.flags & ZS_FLAG_ORIGIN_ATTESTED) != 0 ? ZS_UNATTESTED : ZS_OK;
 }
 
+/* What was opened elsewhere in the belief that the body is one leaf comes back if it is not; true if it is. */
+static bool is_far_leaf(zs_open_item *item) {
+    uint32_t head = zs_load32(item->body);
+    size_t rest = item->body_len - ZS_NEAR_BYTES;
+    if (item->header.kind == ZS_KIND_DATA && head == (uint32_t)((item->body_len - ZS_PART_HEAD_BYTES) << 2 | ZS_PART_LEAF)) {
+        return true;
+    }
+    memcpy(item->body + ZS_NEAR_BYTES, item->far, rest);
+    zs_wipe(item->far, rest);
+    return false;
+}
+
+static void wipe_body(zs_open_item *item) {
+    zs_wipe(item->body, item->body_len);
+    if (item->far != NULL) zs_wipe(item->far, item->body_len - ZS_NEAR_BYTES);
+}
+
 static zs_status commit_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
     zs_table *table = &receiver->table;
     const uint8_t *id = item->frame + ZS_SESSION_OFFSET;
@@ -178,6 +214,7 @@ static zs_status commit_one(zs_receiver *receiver, zs_open_item *item, uint64_t 
     if (item->out != NULL && (item->header.flags & ZS_FLAG_CLEAR_BODY) != 0) {
         memcpy(item->body, item->frame + item->len - ZS_TAG_BYTES - item->body_len, item->body_len);
     }
+    if (item->far != NULL && !is_far_leaf(item)) item->far = NULL;
     return scan(receiver, item);
 }
 
@@ -194,7 +231,7 @@ void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, ui
         if (item->body != NULL) {
             item->status = commit_one(receiver, item, now);
             if (item->status == ZS_UNKNOWN_CRITICAL) keep_name(receiver, item, i);
-            if (item->status != ZS_OK) zs_wipe(item->body, item->body_len);
+            if (item->status != ZS_OK) wipe_body(item);
         } else if (item->status == ZS_REPLAYED && item->changes != receiver->table.changes) {
             /* The batch itself may have evicted the session whose window refused it. */
             const zs_session *known = zs_table_session(&receiver->table, item->header.spi,

@@ -30,7 +30,7 @@ zs_status zs_seal_measure(zs_seal_item *item, size_t max_message);
 
 /* Write headers and plaintext to each `out`, and the jobs that seal them there, in place. At most ZS_BATCH items. */
 void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
-                     zs_aead_job *jobs);
+                     zs_aead_job *jobs, size_t far_from);
 
 typedef struct zs_receiver {
     const zs_libs *libs;
@@ -49,6 +49,7 @@ typedef struct zs_open_item {
     uint8_t *frame;
     size_t len;
     uint8_t *out;
+    uint8_t *far; /* where an encrypted body is opened from byte ZS_NEAR_BYTES on; see zs_open_far */
     zs_span topic; /* the topic frame; data is NULL where there is none */
     zs_status status;
     zs_header header;
@@ -63,6 +64,10 @@ typedef struct zs_open_item {
 
 /* Items whose status is not ZS_OK on entry are left out, and counted as refused in the end. `now`: unix seconds. */
 void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now);
+
+/* How many bytes from byte ZS_NEAR_BYTES on item->far may take, as the checked header says; 0: it is to stay NULL.
+ * After zs_open_commit it holds the end of the body's one leaf, or is NULL again, and then `body` is whole. */
+size_t zs_open_far(const zs_receiver *receiver, const zs_open_item *item);
 
 /* Open what the checks let through and what libsodium or a kernel can; other suites are the caller's. */
 void zs_open_aead(zs_receiver *receiver, zs_open_item *items, size_t count);

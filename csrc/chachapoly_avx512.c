@@ -110,7 +110,7 @@ enum {
     STREAM_WIDE_FIXED = 110,
     STREAM_WIDE_BLOCK = 20,
     STREAM_ALWAYS = 3,     /* messages or fewer */
-    LONG_BLOCKS = 256,     /* from 16 KiB on one message at a time, which memory likes better */
+    LONG_BLOCKS = ZS_AVX512_FAR_FROM / 64,
     WINDOW = 256           /* messages that are sorted together */
 };
 

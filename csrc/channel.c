@@ -110,6 +110,7 @@ static int open_item(zs_channel *channel, size_t i, zs_open_item *item) {
     const zs_received *message = &channel->messages[i];
     item->frame = NULL;
     item->out = NULL;
+    item->far = NULL;
     item->len = 0;
     item->topic = (zs_span){NULL, 0, ZS_RAW};
     item->status = message->status;

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #ifdef ZS_HAVE_X86_KERNELS
-static const zs_kernels AVX512 = {"avx512", zs_seal_many_avx512, zs_open_many_avx512, zs_hchacha20_many_avx512,
+static const zs_kernels AVX512 = {"avx512", ZS_AVX512_FAR_FROM, zs_seal_many_avx512, zs_open_many_avx512, zs_hchacha20_many_avx512,
                                   zs_ahead_make_avx512, zs_ahead_seal_avx512, zs_ahead_open_avx512};
-static const zs_kernels AVX2 = {"avx2", zs_seal_many_avx2, zs_open_many_avx2, zs_hchacha20_many_avx2, NULL, NULL, NULL};
+static const zs_kernels AVX2 = {"avx2", SIZE_MAX, zs_seal_many_avx2, zs_open_many_avx2, zs_hchacha20_many_avx2, NULL, NULL, NULL};
 
 static bool has_avx512(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -22,7 +22,7 @@ static bool has_avx2(void) {
 }
 #endif
 
-static const zs_kernels PORTABLE = {"portable", zs_seal_many_portable, zs_open_many_portable,
+static const zs_kernels PORTABLE = {"portable", SIZE_MAX, zs_seal_many_portable, zs_open_many_portable,
                                     zs_hchacha20_many_portable, NULL, NULL, NULL};
 
 const zs_kernels *zs_kernels_choose(const char *tier) {

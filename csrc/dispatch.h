@@ -15,6 +15,7 @@ typedef void zs_ahead_kernel(zs_aead_job *job, const zs_ahead_stream *stream, si
 
 typedef struct zs_kernels {
     const char *name;
+    size_t far_from; /* jobs of at least so many bytes may have far_in or far_out; SIZE_MAX: none may */
     zs_aead_kernel *seal_many;
     zs_aead_kernel *open_many;
     zs_subkey_kernel *hchacha20_many;

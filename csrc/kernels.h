@@ -30,6 +30,9 @@ void zs_hchacha20_many_portable(const zs_sodium *sodium, zs_subkey_job *jobs, si
 #define ZS_TARGET_END ZS_PRAGMA(GCC pop_options)
 #endif
 
+/* From here on one message at a time, which memory likes better. */
+enum { ZS_AVX512_FAR_FROM = 16 * 1024 };
+
 void zs_seal_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
 void zs_open_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count);
 void zs_hchacha20_many_avx512(const zs_sodium *sodium, zs_subkey_job *jobs, size_t count);

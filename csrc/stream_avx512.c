@@ -33,6 +33,14 @@ static size_t blocks_of(const zs_aead_job *job) {
     return 1 + (job->len + 63) / 64;
 }
 
+static const uint8_t *in_at(const zs_aead_job *job, size_t at) {
+    return job->far_in != NULL && at >= ZS_NEAR_BYTES ? job->far_in + (at - ZS_NEAR_BYTES) : job->in + at;
+}
+
+static uint8_t *out_at(const zs_aead_job *job, size_t at) {
+    return job->far_out != NULL && at >= ZS_NEAR_BYTES ? job->far_out + (at - ZS_NEAR_BYTES) : job->out + at;
+}
+
 /* One pass of the cipher for the sixteen blocks from `c` on; lanes after the last message repeat its last block. */
 static void fill_lanes(machine *m, zs_aead_job *const *jobs, size_t count, cursor c) {
     const uint8_t *key[ZS_LANES16];
@@ -43,8 +51,8 @@ static void fill_lanes(machine *m, zs_aead_job *const *jobs, size_t count, curso
         sequence[i] = jobs[c.job]->sequence;
         m->counter[i] = (uint32_t)c.block;
         if (c.block > 0) {
-            _mm_prefetch(jobs[c.job]->in + 64 * (c.block - 1), _MM_HINT_T0);
-            _mm_prefetch(jobs[c.job]->out + 64 * (c.block - 1), _MM_HINT_T0);
+            _mm_prefetch(in_at(jobs[c.job], 64 * (c.block - 1)), _MM_HINT_T0);
+            _mm_prefetch(out_at(jobs[c.job], 64 * (c.block - 1)), _MM_HINT_T0);
         }
         if (c.block + 1 < blocks_of(jobs[c.job])) c.block++;
         else if (c.job + 1 < count) c.job++, c.block = 0;
@@ -60,13 +68,22 @@ static void fill_lanes(machine *m, zs_aead_job *const *jobs, size_t count, curso
     zs_chacha16_stream(&m->cipher, m->counter, m->stream);
 }
 
-static void apply(const uint8_t *stream, const uint8_t *in, uint8_t *out, size_t len) {
+static void apply_run(const uint8_t *stream, const uint8_t *in, uint8_t *out, size_t len) {
     for (; len >= 64; stream += 64, in += 64, out += 64, len -= 64)
         _mm512_storeu_si512(out, _mm512_xor_si512(_mm512_loadu_si512(in), _mm512_load_si512(stream)));
     if (len == 0) return;
     __mmask64 mask = _bzhi_u64(UINT64_MAX, (uint32_t)len);
     __m512i x = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in), _mm512_load_si512(stream));
     _mm512_mask_storeu_epi8(out, mask, x);
+}
+
+/* Bytes `from` to `to` of the text; `from` is a multiple of 64. */
+static void apply(const zs_aead_job *job, const uint8_t *stream, size_t from, size_t to) {
+    if (from < ZS_NEAR_BYTES && to > ZS_NEAR_BYTES) {
+        apply_run(stream, job->in, job->out, ZS_NEAR_BYTES);
+        stream += ZS_NEAR_BYTES, from = ZS_NEAR_BYTES;
+    }
+    apply_run(stream, in_at(job, from), out_at(job, from), to - from);
 }
 
 /* Bring the MAC to byte `to` of `text`: up to there in whole groups, or past it if it may run `ahead`. */
@@ -94,7 +111,7 @@ static size_t segment(machine *m, zs_aead_job *job, size_t block, size_t lane, b
     if (to > job->len) to = job->len;
     if (from > to) from = to;
     if (opening) authenticate(m, job, job->in, to, true);
-    apply(m->stream[0] + (lane + skip) * 64, job->in + from, job->out + from, to - from);
+    apply(job, m->stream[0] + (lane + skip) * 64, from, to);
     if (!opening) authenticate(m, job, job->out, to, false);
     return used;
 }
@@ -110,7 +127,9 @@ static void finish(machine *m, zs_aead_job *job, bool opening) {
     }
     uint64_t differ = (zs_load64(job->tag) ^ tag[0]) | (zs_load64(job->tag + 8) ^ tag[1]);
     job->status = differ == 0 ? ZS_OK : ZS_FORGED;
-    if (differ != 0) zs_wipe(job->out, job->len);
+    if (differ == 0) return;
+    zs_wipe(job->out, job->far_out == NULL ? job->len : ZS_NEAR_BYTES);
+    if (job->far_out != NULL) zs_wipe(job->far_out, job->len - ZS_NEAR_BYTES);
 }
 
 static inline __attribute__((always_inline)) void run(zs_aead_job *const *jobs, size_t count, bool opening) {

@@ -46,6 +46,8 @@ enum {
     ZS_SUITE_AES256CTR_HMACSHA256 = 3,
     ZS_FIRST_USER_SUITE = 128,
 
+    ZS_NEAR_BYTES = 64, /* of a message's text that stand apart; see zs_aead_job */
+
     ZS_REKEY_AFTER_TIME = 3600, /* seconds */
     ZS_REPLAY_WINDOW = 2048,
     ZS_MAX_ENVELOPE_FRAMES = 16,
@@ -89,6 +91,10 @@ typedef struct zs_aead_job {
     size_t len;
     uint8_t *tag;        /* 16 bytes; seal writes, open only reads */
     zs_status status;    /* open: ZS_OK or ZS_FORGED */
+    /* Where a kernel allows it (zs_kernels.far_from), the text may go on elsewhere from byte ZS_NEAR_BYTES on, so that a
+     * long message is copied and sealed at once, behind the head of its leaf. NULL: behind `in`, behind `out`. */
+    const uint8_t *far_in; /* seal only */
+    uint8_t *far_out;      /* open only */
 } zs_aead_job;
 
 /* out[i] = HChaCha20(key[i], input[i]): 32, 32 and 16 bytes each. */

@@ -15,7 +15,7 @@ CSRC = Path(__file__).parent.parent / "csrc"
 HEADER = CSRC / "zs.h"
 
 #: Only the core has these; the others of zs.h stand in limits.py under the same name without the prefix.
-OF_THE_CORE = {"HCHACHA_INPUT_BYTES"}
+OF_THE_CORE = {"HCHACHA_INPUT_BYTES", "NEAR_BYTES"}
 
 
 def without_comments(text: str) -> str:

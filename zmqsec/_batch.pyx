@@ -199,10 +199,10 @@ cdef class Batch:
         cdef bytes sealed
         if suite is None:
             with nogil:
-                zs_seal_prepare(sender, first, self.items, self.count, self.jobs)
+                zs_seal_prepare(sender, first, self.items, self.count, self.jobs, zs_aead_far_from(libs, sender.suite))
                 zs_aead_seal_many(libs, sender.suite, self.jobs, self.count)
             return 0
-        zs_seal_prepare(sender, first, self.items, self.count, self.jobs)
+        zs_seal_prepare(sender, first, self.items, self.count, self.jobs, <size_t>-1)
         for i in range(self.count):
             job = &self.jobs[i]
             sealed = suite.seal(<bytes>sender.key[:L.KEY_BYTES], <bytes>job.ad[ZS_NONCE_OFFSET:ZS_HEADER_BYTES],

@@ -17,6 +17,7 @@ cdef extern from "zs.h" nogil:
         ZS_KIND_BUNDLE
         ZS_FLAG_CLEAR_BODY
         ZS_DEPTH_LIMIT
+        ZS_NEAR_BYTES
         ZS_PART_LEAF
         ZS_PART_LIST
         ZS_PART_CRITICAL
@@ -99,6 +100,7 @@ cdef extern from "ahead.h" nogil:
 
 cdef extern from "aead.h" nogil:
     c_bool zs_aead_is_native(const zs_libs *libs, uint8_t suite)
+    size_t zs_aead_far_from(const zs_libs *libs, uint8_t suite)
     void zs_aead_seal_many(const zs_libs *libs, uint8_t suite, zs_aead_job *jobs, size_t count)
 
 cdef extern from "session.h" nogil:
@@ -147,7 +149,7 @@ cdef extern from "batch.h" nogil:
         uint8_t *out
     zs_status zs_seal_measure(zs_seal_item *item, size_t max_message)
     void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
-                         zs_aead_job *jobs)
+                         zs_aead_job *jobs, size_t far_from)
     ctypedef struct zs_receiver:
         zs_ahead ahead
         const zs_libs *libs
@@ -161,6 +163,7 @@ cdef extern from "batch.h" nogil:
         uint8_t *frame
         size_t len
         uint8_t *out
+        uint8_t *far
         zs_span topic
         zs_status status
         zs_header header
@@ -169,6 +172,7 @@ cdef extern from "batch.h" nogil:
         zs_parts_found found
         zs_association *association
     void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now)
+    size_t zs_open_far(const zs_receiver *receiver, const zs_open_item *item)
     void zs_open_aead(zs_receiver *receiver, zs_open_item *items, size_t count)
     void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now)
 

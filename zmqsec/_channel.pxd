@@ -23,6 +23,9 @@ cdef class Channel:
     cdef bint busy
     # Whether bundles come: then a batch of sealed parts would be far more messages than were asked for.
     cdef bint bundled
+    # What long messages are decrypted into, by the item's place in its batch.
+    cdef list far
+    cdef bint wants_bytes
     cdef readonly size_t max_message
     cdef int enter(self) except -1
     cdef int leave(self) except -1
@@ -33,5 +36,7 @@ cdef class Channel:
     cdef int receive_batch(self, size_t maximum, int flags, bint may_be_empty, zs_open_item *items, size_t *owners,
                            size_t *opening) except -1
     cdef int open_received(self, bint alone, zs_open_item *items, size_t *owners, size_t *opening) noexcept nogil
+    cdef int make_far(self, zs_open_item *items, size_t count) noexcept
+    cdef int deliver_far(self, list out, size_t i, zs_open_item *item) except -1
     cdef int deliver_batch(self, list out, zs_open_item *items, size_t *owners, size_t opening, int form,
                            bint copy) except -1

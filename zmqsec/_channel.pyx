@@ -12,11 +12,12 @@ import zmq
 from . import limits as L
 from .errors import SocketError
 
-from cpython.bytes cimport PyBytes_CheckExact
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyTypeObject
 from libc.errno cimport EAGAIN, EINTR
-from libc.stdint cimport uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint64_t, uintptr_t
+from libc.string cimport memcpy
 from libc.time cimport time as c_time
 
 from ._batch cimport Batch
@@ -30,6 +31,9 @@ cdef enum:
     FORM_PARTS = 0
     # One message whose sealed part is no longer than this is sealed or opened sooner than the GIL is given away.
     SHORT_PART = 4096
+    # No kernel takes shorter ones apart (csrc/dispatch.h, far_from).
+    FAR_BYTES = 4096
+    NEAR_OF_LEAF = ZS_NEAR_BYTES - ZS_PART_HEAD_BYTES
 
 
 # The descriptor itself: pyzmq's sockets have a __getattr__, which makes every ordinary look-up slow.
@@ -123,7 +127,7 @@ cdef class Channel:
             batch.measure(0, self.max_message)
             error = zs_channel_allocate(&self.channel, batch.items, 1)
             if error == 0:
-                zs_seal_prepare(&self.session.sender, self.session.take(1), batch.items, 1, batch.jobs)
+                zs_seal_prepare(&self.session.sender, self.session.take(1), batch.items, 1, batch.jobs, <size_t>-1)
                 if self.session.sender.suite == ZS_SUITE_XCHACHA20POLY1305:
                     zs_ahead_seal(engine_libs(), &self.ahead, batch.jobs)
                 else:
@@ -216,7 +220,8 @@ cdef class Channel:
             while True:
                 with nogil:
                     if not sealed:
-                        zs_seal_prepare(&sender, first, batch.items, batch.count, batch.jobs)
+                        zs_seal_prepare(&sender, first, batch.items, batch.count, batch.jobs,
+                                        zs_aead_far_from(libs, sender.suite))
                         zs_aead_seal_many(libs, sender.suite, batch.jobs, batch.count)
                         sealed = True
                     error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
@@ -261,6 +266,7 @@ cdef class Channel:
         self.enter()
         if self.channel.layout != ZS_LAYOUT_PLAIN:
             self.fronts = []
+        self.wants_bytes = copy and form == FORM_PARTS and self.channel.layout == ZS_LAYOUT_PLAIN
         try:
             while taken < maximum and <size_t>len(out) < maximum:
                 self.receive_batch(1 if self.bundled else maximum - taken, flags, taken > 0, items, owners, &opening)
@@ -320,9 +326,32 @@ cdef class Channel:
         if error == 0 and alone:
             now = <uint64_t>c_time(NULL)
             zs_open_check(receiver, items, opening[0], now)
+            if self.wants_bytes and self.channel.bytes > FAR_BYTES:
+                with gil:
+                    self.make_far(items, opening[0])
             zs_open_aead(receiver, items, opening[0])
             zs_open_commit(receiver, items, opening[0], now)
         return error
+
+    cdef int make_far(self, zs_open_item *items, size_t count) noexcept:
+        """For each long message the bytes that it will be, so that it is decrypted straight into them."""
+        cdef size_t i, size
+        cdef bytes whole
+        self.far = [None] * count
+        for i in range(count):
+            size = zs_open_far(&self.receiver.receiver, &items[i])
+            if size != 0:
+                whole = PyBytes_FromStringAndSize(NULL, NEAR_OF_LEAF + size)
+                items[i].far = <uint8_t *>PyBytes_AS_STRING(whole) + NEAR_OF_LEAF
+                self.far[i] = whole
+        return 0
+
+    cdef int deliver_far(self, list out, size_t i, zs_open_item *item) except -1:
+        cdef bytes whole = self.far[i]
+        memcpy(PyBytes_AS_STRING(whole), item.body + ZS_PART_HEAD_BYTES, NEAR_OF_LEAF)
+        self.far[i] = None
+        out.append(whole)
+        return 0
 
     cdef int deliver_batch(self, list out, zs_open_item *items, size_t *owners, size_t opening, int form,
                            bint copy) except -1:
@@ -335,6 +364,8 @@ cdef class Channel:
             if items[at].status != ZS_OK:
                 self.refusals.append(refusal_of(&items[at]))
                 self.waiting_refusals += 1
+            elif items[at].far != NULL:
+                self.deliver_far(out, at, &items[at])
             else:
                 deliver(&self.channel, out, i, &items[at], form, copy)
                 if self.channel.layout != ZS_LAYOUT_PLAIN:

@@ -3,16 +3,51 @@
 #include "common.h"
 
 #include <dlfcn.h>
+#include <stdarg.h>
 
 const char *const TEST_TIERS[] = {"portable", "avx2", "avx512", NULL};
 
-static uint64_t state = 1;
+#ifdef ZS_TEST_NONCE_WORD
+uint32_t zs_test_nonce_word = 0;
+#endif
 
-void test_seed(uint64_t seed) {
+enum { DEFAULT_SEED = 20251, NAME_BYTES = 160 };
+
+static char name[NAME_BYTES] = "before the first check";
+static uint64_t state = DEFAULT_SEED, seed = DEFAULT_SEED;
+
+void test_begin(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(name, sizeof name, format, arguments);
+    va_end(arguments);
+}
+
+void test_end(size_t cases) {
+    CHECK(cases > 0, "nothing was looked at");
+    printf("  ok  %s (%zu)\n", name, cases);
+    fflush(stdout);
+}
+
+const char *test_name(void) {
+    return name;
+}
+
+static size_t number_of(const char *variable, size_t otherwise) {
+    const char *text = getenv(variable);
+    return text != NULL && text[0] != '\0' ? (size_t)strtoull(text, NULL, 10) : otherwise;
+}
+
+void test_seed_all(void) {
+    seed = number_of("ZMQSEC_TEST_SEED", DEFAULT_SEED);
+    printf("seed %llu (ZMQSEC_TEST_SEED changes it)\n", (unsigned long long)seed);
+    test_reseed();
+}
+
+void test_reseed(void) {
     state = seed;
 }
 
-/* splitmix64 */
 uint64_t test_random(void) {
     uint64_t z = state += UINT64_C(0x9E3779B97F4A7C15);
     z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
@@ -30,29 +65,62 @@ void test_fill(uint8_t *p, size_t len) {
     for (; i < len; i++) p[i] = (uint8_t)test_random();
 }
 
-static void find(void *library, const char *name, void *slot) {
-    void *symbol = dlsym(library, name);
-    CHECK(symbol != NULL, "%s", name);
+size_t test_scaled(size_t rounds) {
+    size_t scaled = rounds * number_of("ZMQSEC_TEST_SCALE", 100) / 100;
+    return scaled > 0 ? scaled : 1;
+}
+
+bool test_is_all(const uint8_t *p, size_t len, uint8_t value) {
+    uint8_t differ = 0;
+    for (size_t i = 0; i < len; i++) differ = (uint8_t)(differ | (p[i] ^ value));
+    return differ == 0;
+}
+
+void test_nonce(uint8_t nonce[TEST_NONCE_BYTES], uint64_t sequence) {
+    zs_store32(nonce, ZS_NONCE_WORD);
+    zs_store64(nonce + 4, sequence);
+}
+
+static uint8_t digit(char c) {
+    const char *digits = "0123456789abcdef", *found = strchr(digits, c);
+    CHECK(c != '\0' && found != NULL, "not a hexadecimal digit: %d", c);
+    return (uint8_t)(found - digits);
+}
+
+size_t test_hex(uint8_t *out, size_t room, const char *text) {
+    size_t len = strlen(text) / 2;
+    CHECK(len <= room && strlen(text) % 2 == 0, "%zu bytes of hexadecimal digits", len);
+    for (size_t i = 0; i < len; i++) out[i] = (uint8_t)(digit(text[2 * i]) << 4 | digit(text[2 * i + 1]));
+    return len;
+}
+
+static void *library;
+
+void test_sodium_symbol(const char *symbol_name, void *slot) {
+    void *symbol = dlsym(library, symbol_name);
+    CHECK(symbol != NULL, "this libsodium has no %s", symbol_name);
     memcpy(slot, &symbol, sizeof symbol);
 }
 
-void test_load_sodium(zs_sodium *sodium, const char *path) {
-    const char *names[] = {path, getenv("ZMQSEC_TEST_LIBSODIUM"), "libsodium.so.26", "libsodium.so.23", "libsodium.so"};
-    void *library = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && library == NULL; i++) {
-        if (names[i] != NULL && names[i][0] != '\0') library = dlopen(names[i], RTLD_NOW);
-    }
-    CHECK(library != NULL, "no libsodium: name one in ZMQSEC_TEST_LIBSODIUM");
+void test_load_sodium(zs_sodium *sodium) {
+    const char *path = getenv("ZMQSEC_TEST_LIBSODIUM");
+    test_begin("libsodium to compare with");
+    CHECK(path != NULL && path[0] != '\0', "ZMQSEC_TEST_LIBSODIUM names no libsodium; `make check-c` finds pyzmq's");
+    library = dlopen(path, RTLD_NOW);
+    CHECK(library != NULL, "%s", dlerror());
     memset(sodium, 0, sizeof *sodium);
-    find(library, "sodium_init", &sodium->init);
-    find(library, "crypto_core_hchacha20", &sodium->hchacha20);
-    find(library, "crypto_aead_chacha20poly1305_ietf_encrypt_detached", &sodium->chacha_seal);
-    find(library, "crypto_aead_chacha20poly1305_ietf_decrypt_detached", &sodium->chacha_open);
+    test_sodium_symbol("sodium_init", &sodium->init);
+    test_sodium_symbol("randombytes_buf", &sodium->random);
+    test_sodium_symbol("crypto_generichash_blake2b_salt_personal", &sodium->blake2b);
+    test_sodium_symbol("crypto_core_hchacha20", &sodium->hchacha20);
+    test_sodium_symbol("crypto_aead_chacha20poly1305_ietf_encrypt_detached", &sodium->chacha_seal);
+    test_sodium_symbol("crypto_aead_chacha20poly1305_ietf_decrypt_detached", &sodium->chacha_open);
     CHECK(sodium->init() >= 0, "sodium_init");
 }
 
-const zs_kernels *test_tier(const char *name) {
-    const zs_kernels *kernels = zs_kernels_choose(name);
-    if (kernels == NULL) printf("skipped: this CPU has no %s\n", name);
+const zs_kernels *test_tier(const char *tier) {
+    const zs_kernels *kernels = zs_kernels_choose(tier);
+    if (kernels == NULL) printf("  not run: this CPU has no %s\n", tier);
+    else CHECK(strcmp(kernels->name, tier) == 0, "%s was asked for, %s chosen", tier, kernels->name);
     return kernels;
 }
