@@ -16,6 +16,7 @@ Messages are sealed by the sender and opened only by the endpoints, across any n
 from __future__ import annotations
 
 from . import backend as _backend
+from .association import Association
 from .context import Context, Poller
 from .errors import (
     AssociationError,
@@ -30,7 +31,7 @@ from .errors import (
     SuiteError,
     ZmqsecError,
 )
-from .keyring import Association, Keyring
+from .keyring import Keyring
 from .message import Message, Metadata
 from .socket import Socket
 from .stats import Stats

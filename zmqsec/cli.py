@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from . import __version__, backend, pipe, suite_names
+from .association import Association
 from .context import Context
 from .errors import KeyFileError, StreamError, ZmqsecError
 from .inspect import InspectError, hex_view, inspect_part, legend, read_capture, tree
-from .keyring import Association
 from .limits import MAX_MESSAGE_BYTES
 from .socket import Socket
 from .stream import Incoming, Outgoing

@@ -11,9 +11,10 @@ from typing import Any
 import zmq
 
 from . import limits
+from .association import Association
 from .backend import implementation as default_implementation
 from .errors import AssociationError, SocketError
-from .keyring import Association, Keyring
+from .keyring import Keyring
 from .socket import Socket
 from .stats import OnRefused
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import zmq
 
+from .association import Association
 from .demo_capture import BLOCK_BYTES, Plaintext, Seen, look_through, read_capture
 from .demo_stage import Part, Stage
 from .demo_view import Findings, View
 from .errors import StreamError
-from .keyring import Association
 
 TOPIC = "demo.file"
 CHUNK_BYTES = 16 * 1024

@@ -21,8 +21,8 @@ from typing import Any, BinaryIO, NoReturn
 
 import zmq
 
+from .association import Association
 from .context import Context
-from .keyring import Association
 from .socket import Socket
 
 HELLO, CHUNK, END, SPARE = range(4)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import zmq
 
 from . import limits
+from .association import Association
 from .backend import implementation as default_implementation
 from .errors import Reason, SocketError
-from .keyring import Association, Keyring
+from .keyring import Keyring
 from .lockstep import Request
 from .pattern import pattern_of
 from .receiving import Receiving

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from .association import Association
 from .errors import AssociationError, SocketError
-from .keyring import Association, Keyring
+from .keyring import Keyring
 from .lockstep import Reply, Request
 from .pattern import Envelopes, Pattern
 from .stats import Reporter

@@ -57,7 +57,8 @@ def is_verdict(place: Place) -> bool:
 def run(command: list[str], **environment: str) -> tuple[str, str]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env={**os.environ, **environment})
     if done.returncode != 0:
-        raise SystemExit(f"{done.stdout}{done.stderr[-3000:]}\nFAILED: {' '.join(command)} ended with {done.returncode}")
+        said = f"{done.stdout}{done.stderr[-3000:]}"
+        raise SystemExit(f"{said}\nFAILED: {' '.join(command)} ended with {done.returncode}")
     return done.stdout, done.stderr
 
 
@@ -71,7 +72,8 @@ def under_valgrind(program: Path, tier: str) -> tuple[str, Counter[Place]]:
     for error in tree.iter("error"):
         frame = error.find("stack/frame")
         assert frame is not None
-        file = f"{frame.findtext('dir', '')}/{frame.findtext('file', '')}" if frame.findtext("file") else frame.findtext("obj", "?")
+        folder, source = frame.findtext("dir", ""), frame.findtext("file")
+        file = f"{folder}/{source}" if source else frame.findtext("obj", "?")
         places[Place(frame.findtext("fn", "?").partition(".")[0], file, int(frame.findtext("line", "0")))] += 1
     return said, places
 
@@ -85,7 +87,8 @@ def under_msan(program: Path, tier: str) -> tuple[str, Counter[Place]]:
     for (binary, offset), count in Counter(inner).items():
         # A report's address is that of the instruction after the call.
         before = hex(int(offset, 16) - 1)
-        found = subprocess.run(["addr2line", "-f", "-i", "-e", binary, before], capture_output=True, text=True, check=True)
+        command = ["addr2line", "-f", "-i", "-e", binary, before]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
         function, where = found.stdout.splitlines()[:2]
         file, _, line = where.partition(" ")[0].rpartition(":")
         places[Place(function.partition(".")[0], file, int(line) if line.isdigit() else 0)] += count
@@ -115,7 +118,8 @@ def check(tool: str, folder: Path, tier: str) -> bool:
 
 
 def main(tool: str, folder: Path, tiers: list[str]) -> None:
-    if not all([check(tool, folder, tier) for tier in tiers]):
+    held = [check(tool, folder, tier) for tier in tiers]  # each is reported, whatever the others are
+    if not all(held):
         raise SystemExit(1)
 
 

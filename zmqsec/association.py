@@ -1,0 +1,153 @@
+"""The association (floor 10): a shared secret with its SPI, suite and policy, and the file that carries it."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from dataclasses import InitVar, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from . import limits
+from .backend import implementation
+from .errors import AssociationError, KeyFileError, SuiteError
+from .keyfile import parse_toml, read_private, toml_string, write_private
+from .suites import suite_by_name, suite_by_number
+
+_MAX_SPI = 0xFFFFFFFF
+_MAX_SECONDS = 10 * 365 * 86400
+
+
+def _check_seconds(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MAX_SECONDS:
+        raise AssociationError(f"{name}={value!r}: a whole number of seconds from {least} to {_MAX_SECONDS} is allowed")
+
+
+class _Secret:
+    """Keeps the secret out of the dataclass's fields, and so out of ``dataclasses.asdict`` and its like."""
+
+    __slots__ = ("secret",)
+    secret: bytes
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Association(_Secret):
+    """A shared secret with its name, SPI, suite and policy; whoever holds it can seal and open (spec, "Associations").
+
+    `secret` is 32 bytes, `spi` 1 to 2^32 - 1, `suite` the suite's number. Policy, in seconds: a session is accepted
+    until `lifetime` after its start, at most `skew` before it, and if it began no more than `late_join` before the
+    receiver did (0: only what began after it; spec, "Late joiners"). `allow_clear` accepts messages that are
+    authenticated and not encrypted.
+    """
+
+    name: str
+    spi: int
+    suite: int
+    secret: InitVar[bytes]
+    lifetime: int = limits.REJECT_AFTER_TIME
+    skew: int = limits.CLOCK_SKEW
+    late_join: int = limits.REJECT_AFTER_TIME
+    allow_clear: bool = True
+
+    def __post_init__(self, secret: bytes) -> None:
+        if not isinstance(secret, (bytes, bytearray)) or len(secret) != limits.KEY_BYTES:
+            given = f"{len(secret)} bytes" if isinstance(secret, (bytes, bytearray)) else type(secret).__name__
+            raise AssociationError(f"a secret of {given}: exactly {limits.KEY_BYTES} bytes are allowed")
+        object.__setattr__(self, "secret", bytes(secret))
+        if self.secret == bytes(limits.KEY_BYTES):
+            raise AssociationError("a secret of 32 zero bytes is no secret; use Association.generate()")
+        if not isinstance(self.name, str) or not 1 <= len(self.name) <= 255:
+            raise AssociationError(f"association name {self.name!r}: 1 to 255 characters are allowed")
+        if isinstance(self.spi, bool) or not isinstance(self.spi, int) or not 1 <= self.spi <= _MAX_SPI:
+            raise AssociationError(f"spi={self.spi!r}: 1 to {_MAX_SPI} is allowed")
+        suite_by_number(self.suite)
+        _check_seconds("lifetime", self.lifetime, limits.REKEY_AFTER_TIME)
+        _check_seconds("skew", self.skew, 0)
+        _check_seconds("late_join", self.late_join, 0)
+        if not isinstance(self.allow_clear, bool):
+            raise AssociationError(f"allow_clear={self.allow_clear!r}: True or False is allowed")
+
+    @classmethod
+    def generate(cls, name: str = "default", *, suite: str = "xchacha20poly1305", **policy: Any) -> Association:
+        """A new association with a random secret."""
+        return cls.from_secret(implementation.random_bytes(limits.KEY_BYTES), name=name, suite=suite, **policy)
+
+    @classmethod
+    def from_secret(
+        cls,
+        secret: bytes,
+        *,
+        name: str = "default",
+        spi: int | None = None,
+        suite: str = "xchacha20poly1305",
+        **policy: Any,
+    ) -> Association:
+        """An association from 32 secret bytes; without `spi` both ends derive the same one from the secret."""
+        number = suite_by_name(suite).number
+        made = cls(name=name, spi=1 if spi is None else spi, suite=number, secret=secret, **policy)
+        if spi is None:
+            object.__setattr__(made, "spi", implementation.derive_spi(made.secret))
+        return made
+
+    @property
+    def suite_name(self) -> str:
+        """The suite's name."""
+        return suite_by_number(self.suite).name
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the association, secret included, as TOML with file mode 0600; an existing file stays unless told."""
+        target = Path(path)
+        lines = [
+            "# zmqsec association: whoever reads this file can read and write its messages.",
+            f"name = {toml_string(self.name)}",
+            f"spi = {self.spi}",
+            f"suite = {toml_string(self.suite_name)}",
+            f'secret = "{self.secret.hex()}"',
+            f"lifetime = {self.lifetime}",
+            f"skew = {self.skew}",
+            f"late_join = {self.late_join}",
+            f"allow_clear = {'true' if self.allow_clear else 'false'}",
+        ]
+        write_private(target, "\n".join(lines) + "\n", overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Association:
+        """Read what `save` wrote; refuses a file that its group or others can read or write."""
+        table = parse_toml(Path(path), read_private(Path(path)))
+        known = {"secret", *(one.name for one in fields(cls))}
+        unknown = sorted(set(table) - known)
+        if unknown:
+            raise KeyFileError(f"{path}: key {unknown[0]!r} is unknown; {', '.join(sorted(known))} are allowed")
+        for needed in ("name", "secret"):
+            if not isinstance(table.get(needed), str):
+                raise KeyFileError(f"{path}: {needed!r} must be there, as a string")
+        try:
+            secret = bytes.fromhex(table.pop("secret"))
+        except ValueError:
+            raise KeyFileError(f"{path}: 'secret' must be {2 * limits.KEY_BYTES} hexadecimal digits") from None
+        try:
+            return cls.from_secret(secret, **table)
+        except (AssociationError, SuiteError) as error:
+            raise KeyFileError(f"{path}: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"Association(name={self.name!r}, spi={self.spi:#010x}, suite={self.suite_name!r}, secret=<hidden>)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Association):
+            return NotImplemented
+        same = all(getattr(self, one.name) == getattr(other, one.name) for one in fields(self))
+        return hmac.compare_digest(self.secret, other.secret) and same
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.spi, self.suite))
+
+    def __copy__(self, memo: Any = None) -> Association:
+        return self  # it never changes
+
+    __deepcopy__ = __copy__
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an association is not pickled, so that its secret goes nowhere unseen; use save and load")
+
+    __getstate__ = __reduce__
