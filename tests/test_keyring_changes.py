@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -274,6 +275,83 @@ def test_keyring_change_in_the_middle_of_a_message_of_several_parts(net: Net, ne
     assert pull.recv() == b"2", "a message that was opened is handed out to its end"
 
 
+# -- epochs -----------------------------------------------------------------------------------------------------------
+
+
+def spis(keyring: Keyring) -> list[int]:
+    return [one.spi for one in keyring.opening("orders")]
+
+
+def test_keyring_epochs_follow_each_other_without_a_lost_message(net: Net) -> None:
+    """Accepted at the receiver first, then sealed with, then retired: previous, current and next overlap."""
+    sides = Sides(net)
+    keys = [net.key, *(Association.generate("orders") for _ in range(5))]
+    sent = 0
+    for before, key in itertools.pairwise(keys):
+        sides.far.accept(key)
+        sides.first.send(b"%d" % sent)
+        sides.near.replace(key)
+        sides.first.send(b"%d" % (sent + 1))
+        assert spis(sides.far) == [net.key.spi, *(one.spi for one in (before, key) if one is not net.key)]
+        assert [sides.last.recv_message().spi for _ in range(2)] == [before.spi, key.spi]
+        if before is not net.key:
+            sides.far.retire(before.spi)
+        sent += 2
+    assert refusals(sides.last) == {} and sides.last.stats.opened == sent
+
+
+def test_keyring_accepted_association_is_not_sealed_with(net: Net, new: Association) -> None:
+    sides = Sides(net)
+    sides.near.accept(new)
+    sides.first.send(b"x")
+    assert sides.last.recv_message().spi == net.key.spi and sides.near.get("orders") is net.key
+
+
+def test_keyring_replaced_association_goes_on_opening_until_it_is_retired(net: Net, new: Association) -> None:
+    feed = Feed(net)
+    feed.send(net.key, b"1")
+    assert feed.pull.recv() == b"1"
+    feed.keyring.replace(new)
+    feed.send(net.key, b"2")
+    feed.send(new, b"3")
+    assert [feed.pull.recv() for _ in range(2)] == [b"2", b"3"] and feed.receiver.sessions == 2
+    feed.keyring.retire(net.key.spi)
+    feed.send(net.key, b"late")
+    nothing_but_refused(feed.pull, {"unknown-spi": 1})
+    assert feed.receiver.sessions == 1 and spis(feed.keyring) == [new.spi]
+
+
+def test_keyring_retired_association_that_seals_stops_the_sender(net: Net, new: Association) -> None:
+    sides = Sides(net)
+    sides.near.accept(new)
+    sides.near.retire(net.key.spi)
+    with pytest.raises(SocketError, match="its keyring lost it"):
+        sides.first.send(b"x")
+    sides.near.replace(new)
+    sides.first.send(b"x")
+    nothing_but_refused(sides.last, {"unknown-spi": 1})
+
+
+def test_keyring_name_of_which_all_are_removed(net: Net, new: Association) -> None:
+    keyring = Keyring([net.key])
+    keyring.accept(new)
+    keyring.remove("orders")
+    assert spis(keyring) == [] and "orders" not in keyring
+    keyring.add(net.key)
+    keyring.accept(new)
+    assert spis(keyring) == [net.key.spi, new.spi]
+
+
+def test_keyring_epochs_mistakes_are_told(net: Net, new: Association) -> None:
+    keyring = Keyring([net.key])
+    with pytest.raises(AssociationError, match=f"SPI {new.spi:#010x} is none of this keyring's"):
+        keyring.retire(new.spi)
+    with pytest.raises(AssociationError, match="is that of 'orders'"):
+        keyring.accept(Association.from_secret(bytes(range(1, 33)), name="other", spi=net.key.spi))
+    keyring.replace(net.key)
+    assert spis(keyring) == [net.key.spi], "the current one replaces itself"
+
+
 # -- receive= ---------------------------------------------------------------------------------------------------------
 
 
@@ -317,7 +395,7 @@ def test_keyring_association_that_no_socket_named_is_not_accepted(net: Net) -> N
 def test_keyring_replaced_while_a_thread_waits_to_receive(
     net: Net, new: Association, receive: Callable[[Any], bytes], timeout: int
 ) -> None:
-    """The waiting call itself goes on with the new key; without a timeout, behind what it was woken by."""
+    """The waiting call itself goes on with the new key, the message that wakes it included."""
     feed = Feed(net)
     feed.pull.setsockopt(zmq.RCVTIMEO, timeout)
     feed.send(net.key, b"old")
@@ -334,13 +412,10 @@ def test_keyring_replaced_while_a_thread_waits_to_receive(
     assert ready.wait(TIMEOUT / 1000)
     eventually(lambda: sleeping(thread))
     replace(feed.keyring, new)
-    sent = 0
-    while thread.is_alive() and sent < TIMEOUT:
-        feed.send(new, b"new")
-        sent += 1
-        thread.join(0.001 if timeout < 0 else TIMEOUT / 1000)
-    assert got == [b"old", b"new"]
-    assert refusals(feed.pull).keys() <= {"unknown-spi"} and (sent == 1 or timeout < 0)
+    feed.send(net.key, b"of the key that has gone")
+    feed.send(new, b"new")
+    thread.join(TIMEOUT / 1000)
+    assert got == [b"old", b"new"] and refusals(feed.pull) == {"unknown-spi": 1}
 
 
 def test_keyring_changed_again_and_again_in_a_thread_while_others_send_and_receive(net: Net) -> None:

@@ -26,6 +26,11 @@ cdef class Channel:
     # What long messages are decrypted into, by the item's place in its batch.
     cdef list far
     cdef bint wants_bytes
+    # Whether the keyring has changed since the receiver followed it, and what makes it follow.
+    cdef public bint stale
+    cdef public object follow
+    # Whether the core opens by itself: no clock and no suite written in Python take part.
+    cdef bint alone
     cdef readonly size_t max_message
     cdef int enter(self) except -1
     cdef int leave(self) except -1
@@ -35,7 +40,8 @@ cdef class Channel:
     cdef list receive(self, size_t maximum, int flags, int form, bint copy)
     cdef int receive_batch(self, size_t maximum, int flags, bint may_be_empty, zs_open_item *items, size_t *owners,
                            size_t *opening) except -1
-    cdef int open_received(self, bint alone, zs_open_item *items, size_t *owners, size_t *opening) noexcept nogil
+    cdef int open_received(self, zs_open_item *items, size_t *owners, size_t *opening) noexcept nogil
+    cdef int follow_changes(self) noexcept
     cdef int make_far(self, zs_open_item *items, size_t count) noexcept
     cdef int deliver_far(self, list out, size_t i, zs_open_item *item) except -1
     cdef int deliver_batch(self, list out, zs_open_item *items, size_t *owners, size_t opening, int form,

@@ -1,6 +1,6 @@
 """Types of the C core's channel; see ``channel`` for what it does."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import zmq
@@ -17,6 +17,8 @@ class Channel:
     sealed: int
     waiting_refusals: int
     max_message: int
+    stale: bool
+    follow: Callable[[], None] | None
     def __init__(
         self,
         socket: zmq.Socket[Any],

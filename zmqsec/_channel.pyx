@@ -290,7 +290,6 @@ cdef class Channel:
                            size_t *opening) except -1:
         """Receive and open without the GIL, but for a single short message that is there already."""
         cdef int error = EAGAIN
-        cdef bint alone = self.receiver.real_time and self.receiver.foreign == 0
         if self.receiver.busy:
             self.receiver.check_idle()
         self.receiver.busy = True
@@ -298,13 +297,13 @@ cdef class Channel:
             if maximum == 1:
                 error = zs_channel_receive(&self.channel, 1, flags | ZMQ_DONTWAIT)
             if error == 0 and self.channel.bytes <= SHORT_PART:
-                error = self.open_received(alone, items, owners, opening)
+                error = self.open_received(items, owners, opening)
             elif error == 0 or error == EAGAIN:
                 with nogil:
                     if error != 0:
                         error = zs_channel_receive(&self.channel, maximum, flags)
                     if error == 0:
-                        error = self.open_received(alone, items, owners, opening)
+                        error = self.open_received(items, owners, opening)
         finally:
             self.receiver.busy = False
         if error == EINTR:
@@ -314,16 +313,32 @@ cdef class Channel:
             return 0
         if error != 0:
             raise_zmq(error)
-        if not alone:
+        if not self.alone:
             self.receiver.open_items(items, opening[0])
         return 0
 
-    cdef int open_received(self, bint alone, zs_open_item *items, size_t *owners, size_t *opening) noexcept nogil:
+    cdef int follow_changes(self) noexcept:
+        """A call that waited for long may hold messages of keys that came meanwhile."""
+        self.stale = False
+        self.receiver.busy = False
+        try:
+            self.follow()
+        except Exception:
+            pass  # the socket's next call follows too, and raises
+        finally:
+            self.receiver.busy = True
+        return 0
+
+    cdef int open_received(self, zs_open_item *items, size_t *owners, size_t *opening) noexcept nogil:
         """Open what was received, unless a clock or a suite written in Python has to take part."""
         cdef zs_receiver *receiver = &self.receiver.receiver
         cdef int error = zs_channel_open_items(&self.channel, self.subscriptions, items, owners, opening)
         cdef uint64_t now
-        if error == 0 and alone:
+        if self.stale:
+            with gil:
+                self.follow_changes()
+        self.alone = self.receiver.real_time and self.receiver.foreign == 0
+        if error == 0 and self.alone:
             now = <uint64_t>c_time(NULL)
             zs_open_check(receiver, items, opening[0], now)
             if self.wants_bytes and self.channel.bytes > FAR_BYTES:

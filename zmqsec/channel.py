@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +60,9 @@ class Channel:
         #: Sealed parts sent, and refusals that take_refusals would give.
         self.sealed = self.waiting_refusals = 0
         self.max_message = limits.MAX_MESSAGE_BYTES if receiver is None else receiver.max_message
+        #: Whether the keyring has changed since the receiver followed it, and what makes it follow.
+        self.stale = False
+        self.follow: Callable[[], None] | None = None
 
     @property
     def socket(self) -> zmq.Socket[Any]:
@@ -144,6 +147,9 @@ class Channel:
                     raise
                 break
             flags |= zmq.DONTWAIT
+            if self.stale and self.follow is not None:
+                self.stale = False
+                self.follow()
             now = self.receiver._now() if now is None else now
             items, front = self._open(frames, now, form, copy)
             out += items

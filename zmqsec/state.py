@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import ModuleType
@@ -18,6 +19,7 @@ from .stats import Reporter
 
 if TYPE_CHECKING:
     from .channel import Channel
+    from .receiver import Receiver
 
 NO_LIMIT = -1
 
@@ -48,26 +50,35 @@ class Binding:
         self._sealing_name = association
         self._opening_names = [association] if receive is None else list(receive)
         self.sealing: Association | None = find(association, keyring)
-        self.opening = [find(one, keyring) for one in self._opening_names]
+        self.opening = [one for name in self._opening_names for one in self._named(name) or [find(name, keyring)]]
 
     def session(self) -> Any:
         """A new session of the association to seal with."""
         return self._implementation.Session(self.sealing, clock=self._clock)
 
-    def _now_named(self, name: str | Association) -> Association | None:
-        if isinstance(name, str) and self._keyring is not None:
-            return self._keyring.get(name) if name in self._keyring else None
-        return name if isinstance(name, Association) else None
+    def _named(self, name: str | Association) -> tuple[Association, ...]:
+        """All that open under a name now; an association that was given itself."""
+        if isinstance(name, Association):
+            return (name,)
+        return self._keyring.opening(name) if isinstance(name, str) and self._keyring is not None else ()
 
-    def refresh(self, channel: Channel) -> None:
-        """Follow the keyring: what left it is neither sealed with nor opened any more, what came in its place is."""
-        sealing = self._now_named(self._sealing_name)
+    def _to_seal_with(self) -> Association | None:
+        name = self._sealing_name
+        if isinstance(name, Association):
+            return name
+        return self._keyring.get(name) if self._keyring is not None and name in self._keyring else None
+
+    def follow_sealing(self, channel: Channel) -> None:
+        """Follow the keyring: what left it is not sealed with any more, what came in its place is."""
+        sealing = self._to_seal_with()
         if sealing is not self.sealing:
             self.sealing = sealing
             if channel.session is not None or sealing is not None:
                 channel.use_session(None if sealing is None else self.session())
-        opening = [one for one in map(self._now_named, self._opening_names) if one is not None]
-        receiver = channel.receiver
+
+    def follow_opening(self, receiver: Receiver | None) -> None:
+        """Follow the keyring: what left it is not opened any more, what came in its place is."""
+        opening = [one for name in self._opening_names for one in self._named(name)]
         if receiver is not None:
             for gone in tuple(self.opening):
                 if not any(gone is one for one in opening):
@@ -97,6 +108,8 @@ class State:
             self.lockstep = Request()
         elif pattern.type == zmq.REP:
             self.lockstep = Reply()
+        if channel is not None and binding is not None:
+            channel.follow = functools.partial(binding.follow_opening, channel.receiver)
         self.choose_path()
 
     def choose_path(self) -> None:
@@ -112,6 +125,8 @@ class State:
     def keyring_changed(self) -> None:
         """Leave the fast path; the next call on the socket's own thread follows the keyring."""
         self.stale = True
+        if self.channel is not None:
+            self.channel.stale = True  # for a call that is waiting now
         self.choose_path()
 
     def forget(self) -> None:
@@ -124,7 +139,9 @@ class State:
         """Follow the keyring."""
         self.stale = False
         if self.channel is not None and self.binding is not None:
-            self.binding.refresh(self.channel)
+            self.channel.stale = False
+            self.binding.follow_sealing(self.channel)
+            self.binding.follow_opening(self.channel.receiver)
         self.choose_path()
         if self.stale:  # another thread changed the keyring meanwhile
             self.choose_path()
