@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 MOST_LINES = 400
 
 
-def python_imports(path: Path) -> set[str]:
-    """Modules of the package that a file imports when it is imported itself."""
+def python_imports(path: Path, package: str) -> set[str]:
+    """Modules that a file of a package imports when it is imported itself: `socket`, `relay.config`."""
     found: set[str] = set()
     text = path.read_text()
     if path.suffix == ".pyx":
@@ -24,8 +24,11 @@ def python_imports(path: Path) -> set[str]:
             found |= {name.split(" as ")[0].strip() for name in names.split(",")}
         return found
     for node in ast.parse(text).body:
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            found |= {node.module} if node.module else {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.level:
+            inside = package if node.level == 1 else ""
+            names = {node.module} if node.module else {alias.name for alias in node.names}
+            found |= {inside + name for name in names}
+            found |= {f"{inside}{node.module}.{alias.name}" for alias in node.names if node.module}
     return found
 
 
@@ -40,14 +43,20 @@ def floor_of(path: Path) -> int | None:
 
 
 def files_of(root: Path) -> dict[str, Path]:
-    python = {path.stem: path for path in sorted((root / "zmqsec").glob("*.py*")) if path.suffix in (".py", ".pyx")}
+    home = root / "zmqsec"
+    python = {
+        ".".join(path.relative_to(home).with_suffix("").parts): path
+        for path in sorted(home.rglob("*.py*"))
+        if path.suffix in (".py", ".pyx")
+    }
     return {**python, **{path.name: path for path in sorted((root / "csrc").glob("*.[ch]"))}}
 
 
 def edges_of(files: dict[str, Path]) -> dict[str, set[str]]:
     edges = {}
     for name, path in files.items():
-        found = c_includes(path) if path.suffix in (".c", ".h") else python_imports(path)
+        package = f"{name.rpartition('.')[0]}." if "." in name else ""
+        found = c_includes(path) if path.suffix in (".c", ".h") else python_imports(path, package)
         edges[name] = {one for one in found if one in files and one != name}
     return edges
 
@@ -100,6 +109,22 @@ def test_floors_cover_every_source_file() -> None:
     (
         ("zmqsec/low.py", '"""Low (floor 1)."""\nfrom .high import x\n', "low (floor 1) uses high (floor 2)"),
         ("zmqsec/low.py", '"""Low (floor 1)."""\nfrom . import high\n', "low (floor 1) uses high (floor 2)"),
+        (
+            "zmqsec/inner/low.py",
+            '"""Low (floor 1)."""\nfrom ..high import x\n',
+            "inner.low (floor 1) uses high (floor 2)",
+        ),
+        (
+            "zmqsec/inner/low.py",
+            '"""Low (floor 1)."""\nfrom .. import high\n',
+            "inner.low (floor 1) uses high (floor 2)",
+        ),
+        ("zmqsec/low.py", '"""Low (floor 1)."""\nfrom .inner import deep\n', "low (floor 1) uses inner.deep (floor 2)"),
+        (
+            "zmqsec/inner/low.py",
+            '"""Low (floor 1)."""\nfrom .deep import x\n',
+            "inner.low (floor 1) uses inner.deep (floor 2)",
+        ),
         ("zmqsec/low.pyx", '"""Low (floor 1)."""\nfrom .high cimport x\n', "low (floor 1) uses high (floor 2)"),
         ("zmqsec/low.py", '"""Low."""\n', "low names no floor"),
         ("zmqsec/low.py", '"""Low (floor 2)."""\nfrom .peer import x\n', "low imports itself in a circle"),
@@ -108,7 +133,8 @@ def test_floors_cover_every_source_file() -> None:
     ),
 )
 def test_floors_fault_is_found(tmp_path: Path, name: str, text: str, fault: str) -> None:
-    (tmp_path / "zmqsec").mkdir()
+    (tmp_path / "zmqsec" / "inner").mkdir(parents=True)
+    (tmp_path / "zmqsec" / "inner" / "deep.py").write_text('"""Deep (floor 2)."""\n')
     (tmp_path / "csrc").mkdir()
     (tmp_path / "zmqsec" / "high.py").write_text('"""High (floor 2)."""\n')
     (tmp_path / "zmqsec" / "peer.py").write_text('"""Peer (floor 2)."""\nfrom .low import y\n')
