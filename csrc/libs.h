@@ -23,11 +23,24 @@ typedef int zs_decrypt_detached(unsigned char *m, unsigned char *nsec, const uns
                                 const unsigned char *mac, const unsigned char *ad, unsigned long long adlen,
                                 const unsigned char *npub, const unsigned char *k);
 
+/* crypto_generichash_blake2b_state is 384 opaque bytes, aligned to 64 (sodium/crypto_generichash_blake2b.h). */
+typedef struct zs_hash_state {
+    _Alignas(64) unsigned char bytes[384];
+} zs_hash_state;
+
 typedef struct zs_sodium {
     int (*init)(void);
     void (*random)(void *buf, size_t size);
     int (*blake2b)(unsigned char *out, size_t outlen, const unsigned char *in, unsigned long long inlen,
                    const unsigned char *key, size_t keylen, const unsigned char *salt, const unsigned char *personal);
+    int (*blake2b_init)(zs_hash_state *state, const unsigned char *key, size_t keylen, size_t outlen,
+                        const unsigned char *salt, const unsigned char *personal);
+    int (*blake2b_update)(zs_hash_state *state, const unsigned char *in, unsigned long long inlen);
+    int (*blake2b_final)(zs_hash_state *state, unsigned char *out, size_t outlen);
+    /* Ed25519; the secret key is the seed and the public key, 64 bytes. Verify through ed25519.h only. */
+    int (*sign)(unsigned char *sig, unsigned long long *siglen, const unsigned char *m, unsigned long long mlen,
+                const unsigned char *sk);
+    int (*verify)(const unsigned char *sig, const unsigned char *m, unsigned long long mlen, const unsigned char *pk);
     int (*hchacha20)(unsigned char *out, const unsigned char *in, const unsigned char *k, const unsigned char *c);
     zs_encrypt_detached *chacha_seal;
     zs_decrypt_detached *chacha_open;

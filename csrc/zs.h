@@ -25,6 +25,11 @@ enum {
     ZS_MAX_HEADER_PARTS_BYTES = 0xFFFF,
     ZS_HCHACHA_INPUT_BYTES = 16,
 
+    ZS_PUBLIC_KEY_BYTES = 32, /* Ed25519 */
+    ZS_SECRET_KEY_BYTES = 64, /* the seed and the public key */
+    ZS_SIGNATURE_BYTES = 64,
+    ZS_FINGERPRINT_BYTES = 32,
+
     ZS_KIND_DATA = 0,
     ZS_KIND_BUNDLE = 1,
     ZS_KIND_HANDSHAKE = 2,

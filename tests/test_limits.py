@@ -56,6 +56,12 @@ def test_limits_names_are_in_both_but_for_known_ones() -> None:
     only_in_python -= set(constants())
     assert only_in_python == {
         "MAX_METADATA_NAME_BYTES",
+        "MAX_NAME_BYTES",
+        "PASSPHRASE_OPERATIONS",
+        "PASSPHRASE_MEMORY",
+        "MAX_PASSPHRASE_OPERATIONS",
+        "MIN_PASSPHRASE_MEMORY",
+        "MAX_PASSPHRASE_MEMORY",
         "LAST_USER_SUITE",
         "REJECT_AFTER_TIME",
         "CLOCK_SKEW",

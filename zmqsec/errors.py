@@ -22,6 +22,10 @@ class KeyFileError(ZmqsecError, ValueError):
     """A key file is missing, malformed, or readable by others than its owner."""
 
 
+class IdentityError(ZmqsecError, ValueError):
+    """An identity, a credential or a revocation list is missing, malformed, or was given values out of bounds."""
+
+
 class AssociationError(ZmqsecError, ValueError):
     """An association is unknown, missing, ambiguous, or was given values out of bounds."""
 

@@ -22,6 +22,20 @@ SESSION_BYTES: Final = 12
 KEY_BYTES: Final = 32
 MAX_HEADER_PARTS_BYTES: Final = 0xFFFF
 
+# Ed25519 (spec: "Signatures", "Identities").
+PUBLIC_KEY_BYTES: Final = 32
+SECRET_KEY_BYTES: Final = 64
+SIGNATURE_BYTES: Final = 64
+FINGERPRINT_BYTES: Final = 32
+MAX_NAME_BYTES: Final = 255
+
+# Argon2id under an identity's passphrase: libsodium's "moderate", and what a file may ask for.
+PASSPHRASE_OPERATIONS: Final = 3
+PASSPHRASE_MEMORY: Final = 256 * 1024 * 1024
+MAX_PASSPHRASE_OPERATIONS: Final = 64
+MIN_PASSPHRASE_MEMORY: Final = 8192
+MAX_PASSPHRASE_MEMORY: Final = 1 << 30
+
 # Kinds and flags of byte 5.
 KIND_DATA: Final = 0
 KIND_BUNDLE: Final = 1

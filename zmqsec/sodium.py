@@ -79,6 +79,38 @@ def blake2b(key: bytes, personal: bytes, message: bytes) -> bytes:
     return bytes(_pysodium.crypto_generichash_blake2b_salt_personal(message, 32, key, _NO_SALT, name))
 
 
+def hash_unkeyed(personal: bytes, message: bytes) -> bytes:
+    """BLAKE2b-256 without key and salt, with a personalization of at most 16 bytes (spec, "Key derivation")."""
+    return blake2b(b"", personal, message)
+
+
+def ed25519_keys(seed: bytes) -> tuple[bytes, bytes]:
+    """Public key, 32 bytes, and secret key, 64 bytes: the seed and the public key (RFC 8032)."""
+    public, secret = _pysodium.crypto_sign_seed_keypair(seed)
+    return bytes(public), bytes(secret)
+
+
+def ed25519_sign(secret_key: bytes, message: bytes) -> bytes:
+    """The 64-byte signature."""
+    return bytes(_pysodium.crypto_sign_detached(message, secret_key))
+
+
+def ed25519_verify(key: bytes, message: bytes, signature: bytes) -> bool:
+    """libsodium's own verdict on 64 and 32 bytes; `ed25519.verify` is the protocol's."""
+    length = ctypes.c_ulonglong(len(message))
+    return bool(_pysodium.sodium.crypto_sign_verify_detached(signature, message, length, key) == 0)
+
+
+def argon2id(passphrase: bytes, salt: bytes, operations: int, memory: int) -> bytes | None:
+    """A 32-byte key from a passphrase and a 16-byte salt, Argon2id version 1.3; None if the memory is not to be had."""
+    out = ctypes.create_string_buffer(32)
+    status = _pysodium.sodium.crypto_pwhash(
+        out, ctypes.c_ulonglong(32), passphrase, ctypes.c_ulonglong(len(passphrase)), salt,
+        ctypes.c_ulonglong(operations), ctypes.c_size_t(memory), _pysodium.crypto_pwhash_ALG_ARGON2ID13,
+    )  # fmt: skip
+    return out.raw if status == 0 else None
+
+
 def xchacha20poly1305_seal(key: bytes, nonce: bytes, ad: bytes, plaintext: bytes) -> bytes:
     """Ciphertext and 16-byte tag; 32-byte key, 24-byte nonce (draft-irtf-cfrg-xchacha)."""
     return bytes(_pysodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, ad, nonce, key))

@@ -112,6 +112,11 @@ void test_load_sodium(zs_sodium *sodium) {
     test_sodium_symbol("sodium_init", &sodium->init);
     test_sodium_symbol("randombytes_buf", &sodium->random);
     test_sodium_symbol("crypto_generichash_blake2b_salt_personal", &sodium->blake2b);
+    test_sodium_symbol("crypto_generichash_blake2b_init_salt_personal", &sodium->blake2b_init);
+    test_sodium_symbol("crypto_generichash_blake2b_update", &sodium->blake2b_update);
+    test_sodium_symbol("crypto_generichash_blake2b_final", &sodium->blake2b_final);
+    test_sodium_symbol("crypto_sign_ed25519_detached", &sodium->sign);
+    test_sodium_symbol("crypto_sign_ed25519_verify_detached", &sodium->verify);
     test_sodium_symbol("crypto_core_hchacha20", &sodium->hchacha20);
     test_sodium_symbol("crypto_aead_chacha20poly1305_ietf_encrypt_detached", &sodium->chacha_seal);
     test_sodium_symbol("crypto_aead_chacha20poly1305_ietf_decrypt_detached", &sodium->chacha_open);
