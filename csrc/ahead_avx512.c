@@ -9,7 +9,7 @@
 
 ZS_AVX512_BEGIN
 
-void zs_ahead_make_avx512(zs_ahead_stream stream, const uint8_t key[ZS_KEY_BYTES], uint64_t first, size_t blocks) {
+static __attribute__((noinline)) void make(zs_ahead_stream stream, const uint8_t *key, uint64_t first, size_t blocks) {
     zs_chacha16 cipher;
     const uint8_t *keys[ZS_LANES16];
     uint64_t sequence[ZS_LANES16];
@@ -20,7 +20,13 @@ void zs_ahead_make_avx512(zs_ahead_stream stream, const uint8_t key[ZS_KEY_BYTES
         for (size_t i = 0; i < ZS_LANES16; i++) counter[i] = (uint32_t)block;
         zs_chacha16_stream(&cipher, counter, stream[block]);
     }
-    zs_wipe(&cipher, sizeof cipher);
+}
+
+ZS_STACK_WIPER(wipe_stack, 3 * 1024)
+
+void zs_ahead_make_avx512(zs_ahead_stream stream, const uint8_t key[ZS_KEY_BYTES], uint64_t first, size_t blocks) {
+    make(stream, key, first, blocks);
+    wipe_stack();
 }
 
 /* Block 0 is the one-time Poly1305 key, the text begins with block 1. */
@@ -34,20 +40,20 @@ static void apply(const zs_aead_job *job, const zs_ahead_stream *stream, size_t 
     }
 }
 
-static void authenticate(const zs_aead_job *job, const zs_ahead_stream *stream, size_t lane, const uint8_t *text,
-                         uint64_t tag[2]) {
+static __attribute__((noinline)) void authenticate(const zs_aead_job *job, const zs_ahead_stream *stream, size_t lane,
+                                                   const uint8_t *text, uint64_t tag[2]) {
     zs_poly1 mac;
     zs_poly1_init(&mac, (*stream)[0][lane]);
     zs_poly1_blocks(&mac, job->ad, job->ad_len, job->ad_len);
     zs_poly1_blocks(&mac, text, job->len, job->len);
     zs_poly1_finish(&mac, job->ad_len, job->len, tag);
-    zs_poly1_wipe(&mac);
 }
 
 void zs_ahead_seal_avx512(zs_aead_job *job, const zs_ahead_stream *stream, size_t lane) {
     uint64_t tag[2];
     apply(job, stream, lane);
     authenticate(job, stream, lane, job->out, tag);
+    wipe_stack();
     zs_store64(job->tag, tag[0]);
     zs_store64(job->tag + 8, tag[1]);
     job->status = ZS_OK;
@@ -56,6 +62,7 @@ void zs_ahead_seal_avx512(zs_aead_job *job, const zs_ahead_stream *stream, size_
 void zs_ahead_open_avx512(zs_aead_job *job, const zs_ahead_stream *stream, size_t lane) {
     uint64_t tag[2];
     authenticate(job, stream, lane, job->in, tag);
+    wipe_stack();
     uint64_t differ = (zs_load64(job->tag) ^ tag[0]) | (zs_load64(job->tag + 8) ^ tag[1]);
     job->status = differ == 0 ? ZS_OK : ZS_FORGED;
     if (differ == 0) apply(job, stream, lane);

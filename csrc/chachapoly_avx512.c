@@ -157,7 +157,7 @@ static void walk_window(secrets *s, const ways *w, zs_aead_job *jobs, size_t cou
     }
 }
 
-static void walk(const ways *w, zs_aead_job *jobs, size_t count) {
+static __attribute__((noinline)) void walk(const ways *w, zs_aead_job *jobs, size_t count) {
     if (count <= STREAM_ALWAYS) {
         zs_aead_job *few[STREAM_ALWAYS];
         for (size_t i = 0; i < count; i++) few[i] = &jobs[i];
@@ -171,14 +171,18 @@ static void walk(const ways *w, zs_aead_job *jobs, size_t count) {
     zs_wipe(&s, sizeof s);
 }
 
+ZS_STACK_WIPER(wipe_stack, 12 * 1024)
+
 void zs_seal_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count) {
     (void)sodium;
     walk(&(ways){seal_group, zs_stream_seal_avx512}, jobs, count);
+    wipe_stack();
 }
 
 void zs_open_many_avx512(const zs_sodium *sodium, zs_aead_job *jobs, size_t count) {
     (void)sodium;
     walk(&(ways){open_group, zs_stream_open_avx512}, jobs, count);
+    wipe_stack();
 }
 
 #endif

@@ -45,6 +45,15 @@ static inline void zs_wipe(void *p, size_t n) {
     __asm__ __volatile__("" : : "r"(p) : "memory");
 }
 
+/* Defines a function that clears what functions called before from the same place have left below it on the stack,
+ * spilled registers above all. `bytes` is more than their frames take together; test_stack.c looks whether it is.
+ * Inlined it would be part of its caller's frame and miss theirs. */
+#define ZS_STACK_WIPER(name, bytes)                      \
+    static __attribute__((noinline)) void name(void) {  \
+        uint8_t below[bytes];                            \
+        zs_wipe(below, sizeof below);                    \
+    }
+
 /* Equality of two 16-byte tags without a secret-dependent branch. */
 static inline bool zs_tag_equal(const uint8_t a[16], const uint8_t b[16]) {
     uint64_t d = (zs_load64(a) ^ zs_load64(b)) | (zs_load64(a + 8) ^ zs_load64(b + 8));
