@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STRICT := -Wall -Wextra -Wconversion -Werror
 SOURCES := $(wildcard csrc/*.[ch] zmqsec/*.pyx zmqsec/*.pxd) setup.py pyproject.toml
 
-.PHONY: all demo test test-all-pythons lint check-c bench vectors clean
+.PHONY: all demo test test-all-pythons lint check-c check-c-long bench vectors clean
 
 all: $(VENV)/built
 
@@ -36,9 +36,17 @@ lint: $(VENV)/built
 	$(BIN)/mypy
 
 # The C core's own tests compare with the libsodium that pyzmq brings.
+CHECK_C = ZMQSEC_TEST_LIBSODIUM=$$($(BIN)/python -c 'from zmqsec import sodium; print(sodium.library_path())') \
+	$(MAKE) -C csrc/tests
+
+# All of it: plain, under ASan and UBSan, and for constant time under valgrind, MemorySanitizer and a trace.
 check-c: $(VENV)/built
-	ZMQSEC_TEST_LIBSODIUM=$$($(BIN)/python -c 'from zmqsec import sodium; print(sodium.library_path())') \
-		$(MAKE) -C csrc/tests check
+	@sh scripts/check-c-packages.sh
+	$(CHECK_C) check check-asan check-ct
+
+# Hours: every length, associated data and batch, and 10^7 random messages; TIER=avx2 walks one tier alone.
+check-c-long: $(VENV)/built
+	$(CHECK_C) check-long TIER=$(TIER)
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench

@@ -9,12 +9,5 @@ if ! "$python" -c 'import os, sysconfig; open(os.path.join(sysconfig.get_paths()
     missing="$missing python3-dev"
 fi
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
-[ -z "$missing" ] && exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    apt-get update -q
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -y $missing
-else
-    echo "missing:$missing; install them with your system's package manager and run make again" >&2
-    exit 1
-fi
+# shellcheck disable=SC2086
+sh "$(dirname "$0")/install-packages.sh" $missing
