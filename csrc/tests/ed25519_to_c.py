@@ -1,7 +1,7 @@
 """Turns the CCTV and Wycheproof vectors of Ed25519 into rows of a C table; the standard library alone.
 
-Arguments: ed25519vectors.json, ed25519_test.json, the file to write. A CCTV signature holds by the strict rule if neither
-point is of a low order or not canonical, and the low order components cancel out.
+Arguments: ed25519vectors.json, ed25519_test.json, the file to write. By the strict rule a CCTV signature holds if
+neither point is of a low order or not canonical, and if the low order components cancel out.
 """
 
 from __future__ import annotations
