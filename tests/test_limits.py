@@ -67,6 +67,7 @@ def test_limits_names_are_in_both_but_for_known_ones() -> None:
         "CLOCK_SKEW",
         "MAX_SESSIONS",
         "MAX_KEPT_REFUSALS",
+        "MAX_KNOWN_TREES",
         "BATCH",
         "BATCH_BYTES",
         "LAYOUT_PLAIN",
@@ -83,6 +84,7 @@ def test_limits_names_are_in_both_but_for_known_ones() -> None:
     [
         ("wire.c", r"MAGIC\[3\] = \{(.*?)\}", limits.MAGIC),
         ("channel.c", r"ATTESTATION_MAGIC\[3\] = \{(.*?)\}", limits.ATTESTATION_MAGIC),
+        ("attest.c", r"MAGIC\[3\] = \{(.*?)\}", limits.ATTESTATION_MAGIC),
     ],
 )
 def test_limits_magic_equals_that_of_the_core(file: str, pattern: str, expected: bytes) -> None:
@@ -96,6 +98,7 @@ def test_limits_magic_equals_that_of_the_core(file: str, pattern: str, expected:
     [
         ("window.h", r"#define ZS_WINDOW_BITS (\d+)", limits.REPLAY_WINDOW),
         ("batch.h", r"ZS_BATCH = (\d+)", limits.BATCH),
+        ("trees.h", r"ZS_TREE_SLOTS = (\d+)", limits.MAX_KNOWN_TREES),
     ],
 )
 def test_limits_value_equals_that_of_another_file(file: str, pattern: str, expected: Any) -> None:

@@ -44,6 +44,15 @@ KIND_CONTROL: Final = 3
 FLAG_CLEAR_BODY: Final = 0x10
 FLAG_ORIGIN_ATTESTED: Final = 0x20
 
+# Attestations (spec: "Attestations").
+ATTESTATION_HEAD_BYTES: Final = 8
+HASH_BYTES: Final = 32
+MAX_ROUTING_ID_BYTES: Final = 255
+MAX_TREE_HEIGHT: Final = 8
+MAX_KNOWN_TREES: Final = 64
+BY_ORIGIN: Final = 0
+BY_HOP: Final = 1
+
 # Recursive parts.
 PART_LEAF: Final = 0
 PART_LIST: Final = 1
