@@ -25,10 +25,22 @@ cdef extern from "zs.h" nogil:
         ZS_MAX_PART_BYTES
         ZS_MAX_PARTS
         ZS_REKEY_AFTER_TIME
+        ZS_PUBLIC_KEY_BYTES
+        ZS_SECRET_KEY_BYTES
+        ZS_FINGERPRINT_BYTES
+        ZS_HASH_BYTES
+        ZS_FLAG_ORIGIN_ATTESTED
+        ZS_MAX_ROUTING_ID_BYTES
+        ZS_MAX_ATTESTATION_FRAMES
+        ZS_BY_ORIGIN
+        ZS_BY_HOP
     const uint64_t ZS_REKEY_AFTER_MESSAGES
     ctypedef enum zs_status:
         ZS_OK
         ZS_MALFORMED
+        ZS_UNATTESTED
+        ZS_BAD_ATTESTATION
+        ZS_NOT_PERMITTED
         ZS_TOO_LARGE
         ZS_FORGED
         ZS_UNKNOWN_CRITICAL
@@ -92,6 +104,55 @@ cdef extern from "parts.h" nogil:
         ZS_IN_BUNDLE
     zs_status zs_parts_scan(zs_parts_found *found, const uint8_t *data, size_t len, zs_parts_place place,
                             const zs_parts_limits *limits)
+
+cdef extern from "attest.h" nogil:
+    enum:
+        ZS_MAX_LEAVES
+        ZS_MAX_ATTESTATION_BYTES
+    ctypedef struct zs_attestation:
+        uint8_t role
+        uint8_t routing_id_len
+        const uint8_t *key
+        const uint8_t *routing_id
+    ctypedef struct zs_attester:
+        uint8_t role
+        uint8_t key[32]
+        uint8_t secret[64]
+        uint8_t commitment[32]
+        uint8_t routing_id[255]
+        uint8_t routing_id_len
+    ctypedef struct zs_attest_job:
+        uint8_t digest[32]
+        const uint8_t *previous
+        size_t previous_len
+        uint8_t *out
+    c_bool zs_attestation_read(zs_attestation *out, const uint8_t *frame, size_t len)
+    void zs_part_digest(const zs_sodium *sodium, uint8_t *out, const uint8_t *sealed, size_t len)
+    void zs_commitment(const zs_sodium *sodium, uint8_t *out, const uint8_t *suite_key)
+    size_t zs_attestation_size(const zs_attester *attester, size_t count)
+    void zs_attest_many(const zs_sodium *sodium, const zs_attester *attester, const zs_attest_job *jobs, size_t count)
+
+cdef extern from "trees.h" nogil:
+    ctypedef struct zs_trees:
+        uint64_t end
+
+cdef extern from "wire.h" nogil:
+    c_bool zs_wire_is_sealed(const uint8_t *frame, size_t len)
+
+cdef extern from "route.h" nogil:
+    ctypedef struct zs_route_policy:
+        c_bool required
+        uint8_t hops_min
+        uint8_t hops_max
+        c_bool keyless
+        uint8_t commitment[32]
+    ctypedef struct zs_route:
+        const zs_span *frames
+        size_t count
+        const uint8_t *origin
+    void zs_route_begin(zs_route *route, const zs_sodium *sodium, uint8_t flags, const uint8_t *sealed, size_t len)
+    zs_status zs_route_verify(zs_route *route, zs_trees *trees, const zs_sodium *sodium, uint8_t flags,
+                              const zs_route_policy *policy)
 
 cdef extern from "ahead.h" nogil:
     ctypedef struct zs_ahead:

@@ -1,5 +1,7 @@
 """Types of the C core; what each name does stands with its readable twin, which ``zmqsec.reference`` names."""
 
+from ._attest import Attester as Attester
+from ._attest import Verifier as Verifier
 from ._channel import Channel as Channel
 from ._direct import Direct as Direct
 from ._engine import Receiver as Receiver

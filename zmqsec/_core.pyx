@@ -2,11 +2,12 @@
 # _core.pyx: the C core's public names (floor 9).
 """The C implementation of the protocol; :mod:`zmqsec.reference` has the same names in Python."""
 
+from ._attest import Attester, Verifier
 from ._channel import Channel
 from ._direct import Direct
 from ._engine import Receiver, Session, open_many, seal_many
 from ._library import derive_spi, derive_suite_key, kernels, random_bytes, use_kernels
 from ._parts import decode_parts, encode_parts
 
-__all__ = ["Channel", "Direct", "Receiver", "Session", "decode_parts", "derive_spi", "derive_suite_key", "encode_parts",
-           "kernels", "open_many", "random_bytes", "seal_many", "use_kernels"]
+__all__ = ["Attester", "Channel", "Direct", "Receiver", "Session", "Verifier", "decode_parts", "derive_spi",
+           "derive_suite_key", "encode_parts", "kernels", "open_many", "random_bytes", "seal_many", "use_kernels"]

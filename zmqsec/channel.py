@@ -13,17 +13,13 @@ import zmq
 from . import limits
 from .bundle import bundles_of
 from .errors import Reason, Refusal, SocketError
+from .header import is_sealed
 from .message import Message, Part
 from .parts import as_bytes, leaves
 from .receiver import Receiver, as_views
 from .session import Session, seal_many
 
 _MAX_FRAMES = limits.MAX_ENVELOPE_FRAMES + 1 + limits.MAX_ATTESTATION_FRAMES
-
-
-def is_sealed(frame: bytes) -> bool:
-    """Does `frame` look like a sealed part? Only its length and its magic are looked at."""
-    return len(frame) >= limits.MIN_SEALED_BYTES and frame.startswith(limits.MAGIC)
 
 
 @dataclass(slots=True)

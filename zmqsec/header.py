@@ -23,6 +23,11 @@ def derive_spi(secret: bytes) -> int:
     raise AssociationError("this secret gives no SPI; generate another")
 
 
+def is_sealed(frame: bytes) -> bool:
+    """Does `frame` look like a sealed part? Only its length and its magic are looked at."""
+    return len(frame) >= limits.MIN_SEALED_BYTES and frame.startswith(limits.MAGIC)
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """The fields of the 32 bytes in front of every sealed part."""
