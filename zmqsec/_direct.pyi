@@ -1,7 +1,7 @@
 """Types of the C core's short path."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from ._channel import Channel
@@ -12,9 +12,8 @@ class Direct:
     def __init__(
         self,
         channel: Channel,
-        send_other: Callable[..., Any],
-        recv_other: Callable[..., Any],
-        recv_rest: Callable[..., Any],
+        sending: type[Any],
+        receiving: type[Any],
         *,
         partial: list[Any],
         rest: deque[Any],
@@ -29,4 +28,8 @@ class Direct:
         routing_id: int | None = ...,
         group: str | None = ...,
     ) -> Any: ...
+    def send_many(self, messages: Iterable[Any], *, bundle: bool = ..., flags: int = ...) -> int: ...
     def recv(self, flags: int = ..., copy: bool = ..., track: bool = ...) -> Any: ...
+    def recv_many(
+        self, max_messages: int = ..., timeout: float | None = ..., *, multipart: bool = ..., copy: bool = ...
+    ) -> list[Any]: ...

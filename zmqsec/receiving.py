@@ -109,6 +109,11 @@ class Receiving(zmq.Socket[bytes]):
             if _given_up(deadline, refused):
                 return []
 
+    def _recv_many_received(self, items: list[Any], max_messages: int, timeout: float | None) -> list[Any]:
+        """Go on with what the short path received and cannot hand out."""
+        items, _ = self._drained(items, self._receiving(), max_messages)
+        return items or Receiving.recv_many(self, max_messages, timeout)
+
     def recv_message(self, flags: int = 0, *, copy: bool = True) -> Message:
         """The next message with its whole structure: nested parts, metadata, envelope, topic, session and sequence.
 
@@ -215,9 +220,11 @@ class Receiving(zmq.Socket[bytes]):
 
         Raises zmq.Again if nothing is there and `flags` say not to wait.
         """
+        wanted = 1 if self._state.lockstep is not None else max_messages
+        return self._drained(channel.recv_many(wanted, flags, form, copy), channel, max_messages)
+
+    def _drained(self, items: list[Any], channel: Channel, max_messages: int) -> tuple[list[Any], int]:
         state = self._state
-        wanted = 1 if state.lockstep is not None else max_messages
-        items = channel.recv_many(wanted, flags, form, copy)
         refused = channel.waiting_refusals
         if refused:
             state.reporter.report(channel.take_refusals())

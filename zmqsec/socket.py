@@ -96,21 +96,18 @@ class Socket(Sending, Receiving):
             self._state.keyring_changed()  # it may have changed since the association was looked up
 
     def _shorten(self, direct: Any) -> None:
-        """Let the C core's `Direct` take send and recv first, unless a subclass has its own."""
+        """Let the C core's `Direct` take these calls first, unless a subclass has its own."""
         state, cls = self._state, type(self)
-        if direct is None or state.channel is None or cls.send is not Sending.send or cls.recv is not Receiving.recv:
+        own = {"send": Sending, "send_many": Sending, "recv": Receiving, "recv_many": Receiving}
+        if direct is None or state.channel is None:
+            return
+        if any(getattr(cls, name) is not getattr(half, name) for name, half in own.items()):
             return
         state.shortcut = direct(
-            state.channel,
-            Sending.send,
-            Receiving.recv,
-            Receiving._recv_received,
-            partial=state.partial,
-            rest=state.rest,
-            ready=state.ready,
+            state.channel, Sending, Receiving, partial=state.partial, rest=state.rest, ready=state.ready
         )
         state.choose_path()
-        self.__dict__["send"], self.__dict__["recv"] = state.shortcut.send, state.shortcut.recv
+        self.__dict__.update((name, getattr(state.shortcut, name)) for name in own)
 
     # -- options ---------------------------------------------------------------------------------------------------
 
