@@ -44,6 +44,22 @@ static uint8_t *write_near(uint8_t *out, const zs_span *leaf, zs_aead_job *job) 
     return out + ZS_PART_HEAD_BYTES + leaf->len;
 }
 
+/* Written field by field: a literal would be put together elsewhere and copied in pieces that the CPU cannot forward. */
+static void seal_job(zs_aead_job *job, const zs_sender *sender, const zs_seal_item *item, uint64_t sequence, uint8_t *body,
+                     uint8_t *tag) {
+    uint8_t *text = (item->flags & ZS_FLAG_CLEAR_BODY) != 0 ? tag : body;
+    job->key = sender->subkey;
+    job->sequence = sequence;
+    job->ad = item->out;
+    job->ad_len = (size_t)(text - item->out);
+    job->in = text;
+    job->out = text;
+    job->len = (size_t)(tag - text);
+    job->tag = tag;
+    job->status = ZS_OK;
+    job->far_out = NULL;
+}
+
 void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
                      zs_aead_job *jobs, size_t far_from) {
     for (size_t i = 0; i < count; i++) {
@@ -58,59 +74,66 @@ void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_
         if (item->header.len != 0) memcpy(item->out + ZS_HEADER_BYTES, item->header.data, item->header.len);
         jobs[i].far_in = NULL;
         tag = far ? write_near(body, item->body, &jobs[i]) : write_spans(body, item->body, item->body_count);
-        uint8_t *clear_until = clear ? tag : body;
-        jobs[i] = (zs_aead_job){.key = sender->subkey, .sequence = header.sequence, .ad = item->out,
-                                .ad_len = (size_t)(clear_until - item->out), .in = clear_until, .out = clear_until,
-                                .len = (size_t)(tag - clear_until), .tag = tag, .status = ZS_OK,
-                                .far_in = jobs[i].far_in};
+        seal_job(&jobs[i], sender, item, header.sequence, body, tag);
     }
 }
 
 /* -- open ---------------------------------------------------------------------------------------------------------- */
 
-/* SPI and session stand side by side; a batch is mostly one session. */
-static bool is_same_session(const zs_open_item *a, const zs_open_item *b) {
-    return a->session != NULL && memcmp(a->frame + ZS_NONCE_OFFSET, b->frame + ZS_NONCE_OFFSET,
-                                        ZS_SEQUENCE_OFFSET - ZS_NONCE_OFFSET) == 0;
+/* A batch is mostly one session, whose headers are equal up to the sequence number: what they say was found out for
+ * the message before. Its length and its number are its own. */
+static bool continues(const zs_open_item *item, const zs_open_item *before) {
+    return before->association != NULL && item->len >= ZS_MIN_SEALED_BYTES &&
+           memcmp(item->frame, before->frame, ZS_SEQUENCE_OFFSET) == 0;
+}
+
+static zs_status continue_session(const zs_receiver *receiver, zs_open_item *item, const zs_open_item *before) {
+    item->header = before->header;
+    item->header.sequence = zs_load64(item->frame + ZS_SEQUENCE_OFFSET);
+    zs_status status = zs_wire_check_sizes(&item->header, item->len, receiver->max_message);
+    if (status != ZS_OK) return status;
+    item->association = before->association;
+    item->session = before->session;
+    return ZS_OK;
+}
+
+static zs_status begin_session(zs_receiver *receiver, zs_open_item *item) {
+    zs_header *header = &item->header;
+    zs_status status = zs_wire_read(header, item->frame, item->len, receiver->max_message);
+    if (status != ZS_OK) return status;
+    zs_association *association = zs_table_association(&receiver->table, header->spi);
+    if (association == NULL) return ZS_UNKNOWN_SPI;
+    if (association->suite != header->suite) return ZS_BAD_SUITE;
+    if ((receiver->kinds >> header->kind & 1) == 0) return ZS_NOT_PERMITTED;
+    if ((header->flags & ZS_FLAG_CLEAR_BODY) != 0 && !association->allow_clear) return ZS_NOT_PERMITTED;
+    item->association = association;
+    item->session = zs_table_session(&receiver->table, header->spi, item->frame + ZS_SESSION_OFFSET);
+    return ZS_OK;
 }
 
 /* `before` is the item before, or NULL. */
 static void check_one(zs_receiver *receiver, zs_open_item *item, const zs_open_item *before, uint64_t now) {
-    zs_header *header = &item->header;
     item->association = NULL;
     item->session = NULL;
     item->body = NULL;
     if (item->status != ZS_OK) return;
-    item->status = zs_wire_read(header, item->frame, item->len, receiver->max_message);
+    bool same = before != NULL && continues(item, before);
+    item->status = same ? continue_session(receiver, item, before) : begin_session(receiver, item);
     if (item->status != ZS_OK) return;
-    bool same = before != NULL && is_same_session(before, item);
-    zs_association *association = same ? before->association : zs_table_association(&receiver->table, header->spi);
-    if (association == NULL) {
-        item->status = ZS_UNKNOWN_SPI;
-    } else if (association->suite != header->suite) {
-        item->status = ZS_BAD_SUITE;
-    } else if ((receiver->kinds >> header->kind & 1) == 0) {
-        item->status = ZS_NOT_PERMITTED;
-    } else if ((header->flags & ZS_FLAG_CLEAR_BODY) != 0 && !association->allow_clear) {
-        item->status = ZS_NOT_PERMITTED;
-    } else {
-        item->association = association;
-        item->session = same ? before->session : zs_table_session(&receiver->table, header->spi,
-                                                                  item->frame + ZS_SESSION_OFFSET);
-        item->changes = receiver->table.changes;
-        item->status = zs_table_check(&receiver->table, association, item->session, header, now);
-    }
+    item->changes = receiver->table.changes;
+    item->status = zs_table_check(&receiver->table, item->association, item->session, &item->header, now);
 }
 
 void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now) {
     for (size_t i = 0; i < count; i++) {
         zs_open_item *item = &items[i];
         check_one(receiver, item, i > 0 ? item - 1 : NULL, now);
+        item->strange = item->status == ZS_OK && item->session == NULL;
         if (item->status != ZS_OK) continue;
         size_t before = (size_t)ZS_HEADER_BYTES + item->header.header_parts;
         item->body = item->out != NULL ? item->out : item->frame + before;
         item->body_len = item->len - before - ZS_TAG_BYTES;
-        if (item->session == NULL) {
+        if (item->strange) {
             zs_subkey(&receiver->libs->sodium, item->subkey, item->association->suite, item->association->key,
                       item->frame + ZS_NONCE_OFFSET);
         }
@@ -123,16 +146,21 @@ size_t zs_open_far(const zs_receiver *receiver, const zs_open_item *item) {
     return item->body_len - ZS_NEAR_BYTES;
 }
 
-static zs_aead_job job_of(zs_open_item *item) {
+static void open_job(zs_aead_job *job, zs_open_item *item) {
     uint8_t *tag = item->frame + item->len - ZS_TAG_BYTES;
-    uint8_t *body = tag - item->body_len;
     bool clear = (item->header.flags & ZS_FLAG_CLEAR_BODY) != 0;
-    uint8_t *clear_until = clear ? tag : body;
-    return (zs_aead_job){.key = item->session != NULL ? item->session->subkey : item->subkey,
-                         .sequence = item->header.sequence, .ad = item->frame,
-                         .ad_len = (size_t)(clear_until - item->frame), .in = clear_until,
-                         .out = clear ? clear_until : item->body, .len = (size_t)(tag - clear_until), .tag = tag,
-                         .status = ZS_OK, .far_out = clear ? NULL : item->far};
+    uint8_t *text = clear ? tag : tag - item->body_len;
+    job->key = item->session != NULL ? item->session->subkey : item->subkey;
+    job->sequence = item->header.sequence;
+    job->ad = item->frame;
+    job->ad_len = (size_t)(text - item->frame);
+    job->in = text;
+    job->out = clear ? text : item->body;
+    job->len = (size_t)(tag - text);
+    job->tag = tag;
+    job->status = ZS_OK;
+    job->far_in = NULL;
+    job->far_out = clear ? NULL : item->far;
 }
 
 /* Jobs of one suite at a time, in the order in which they stand. */
@@ -149,7 +177,7 @@ static void open_suite(zs_receiver *receiver, uint8_t suite, zs_open_item *items
         }
         if (i < count && items[i].status == ZS_OK && items[i].header.suite == suite) {
             owners[waiting] = &items[i];
-            jobs[waiting++] = job_of(&items[i]);
+            open_job(&jobs[waiting++], &items[i]);
         }
     }
 }
@@ -166,16 +194,31 @@ void zs_open_aead(zs_receiver *receiver, zs_open_item *items, size_t count) {
     }
 }
 
-static zs_status scan(const zs_receiver *receiver, zs_open_item *item) {
+/* Is the body one leaf, and no more? */
+static bool is_leaf(const zs_open_item *item) {
+    uint32_t head = (uint32_t)(item->body_len - ZS_PART_HEAD_BYTES) << 2 | ZS_PART_LEAF;
+    return item->header.kind == ZS_KIND_DATA && item->body_len >= ZS_PART_HEAD_BYTES && zs_load32(item->body) == head;
+}
+
+static zs_status scan_parts(const zs_receiver *receiver, zs_open_item *item) {
     zs_parts_place place = item->header.kind == ZS_KIND_BUNDLE ? ZS_IN_BUNDLE : ZS_IN_BODY;
     zs_parts_found *found = &item->found;
-    memset(found, 0, sizeof *found);
     zs_status status = zs_parts_scan(found, item->frame + ZS_HEADER_BYTES, item->header.header_parts, ZS_IN_HEADER,
                                      &receiver->limits);
     if (status != ZS_OK) return status;
     found->leaves = 0;
-    status = zs_parts_scan(found, item->body, item->body_len, place, &receiver->limits);
-    if (status != ZS_OK) return status;
+    return zs_parts_scan(found, item->body, item->body_len, place, &receiver->limits);
+}
+
+static zs_status scan(const zs_receiver *receiver, zs_open_item *item) {
+    zs_parts_found *found = &item->found;
+    memset(found, 0, sizeof *found);
+    if (item->header.header_parts == 0 && is_leaf(item)) {
+        found->parts = found->leaves = 1; /* within every limit that there can be */
+    } else {
+        zs_status status = scan_parts(receiver, item);
+        if (status != ZS_OK) return status;
+    }
     bool bound = found->topic.data != NULL, shown = item->topic.data != NULL;
     if (bound != shown) return ZS_TOPIC_MISMATCH;
     if (bound && (found->topic.len != item->topic.len ||
@@ -188,11 +231,8 @@ static zs_status scan(const zs_receiver *receiver, zs_open_item *item) {
 
 /* What was opened elsewhere in the belief that the body is one leaf comes back if it is not; true if it is. */
 static bool is_far_leaf(zs_open_item *item) {
-    uint32_t head = zs_load32(item->body);
     size_t rest = item->body_len - ZS_NEAR_BYTES;
-    if (item->header.kind == ZS_KIND_DATA && head == (uint32_t)((item->body_len - ZS_PART_HEAD_BYTES) << 2 | ZS_PART_LEAF)) {
-        return true;
-    }
+    if (is_leaf(item)) return true;
     memcpy(item->body + ZS_NEAR_BYTES, item->far, rest);
     zs_wipe(item->far, rest);
     return false;
@@ -240,6 +280,6 @@ void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, ui
         }
         if (item->status == ZS_OK) receiver->opened++;
         else receiver->refused[item->status]++;
-        zs_wipe(item->subkey, sizeof item->subkey);
+        if (item->strange) zs_wipe(item->subkey, sizeof item->subkey);
     }
 }

@@ -59,6 +59,7 @@ typedef struct zs_open_item {
     zs_association *association;
     zs_session *session;
     uint64_t changes;
+    bool strange; /* its session was unknown when it was checked; then `subkey` is that session's */
     uint8_t subkey[ZS_KEY_BYTES];
 } zs_open_item;
 

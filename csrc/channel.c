@@ -32,13 +32,13 @@ static bool is_attestation(zs_channel *channel, size_t i) {
            memcmp(span.data, ATTESTATION_MAGIC, sizeof ATTESTATION_MAGIC) == 0;
 }
 
-/* Find the sealed part; never look further than the envelope can reach. */
+/* Find the sealed part; never look further than the envelope can reach. The first frame's span is there already. */
 static zs_status place(zs_channel *channel, zs_received *message) {
     size_t reach = 0, end = message->first + message->count;
     if (channel->layout == ZS_LAYOUT_TOPIC) reach = 1;
     if (channel->layout == ZS_LAYOUT_ENVELOPE) reach = ZS_MAX_ENVELOPE_FRAMES;
     for (message->sealed = message->first; message->sealed < end; message->sealed++) {
-        message->part = frame_span(channel, message->sealed);
+        if (message->sealed > message->first) message->part = frame_span(channel, message->sealed);
         if (zs_wire_is_sealed(message->part.data, message->part.len)) break;
         if (message->sealed - message->first == reach) return ZS_MALFORMED;
     }
@@ -50,47 +50,66 @@ static zs_status place(zs_channel *channel, zs_received *message) {
     return ZS_OK;
 }
 
-static int receive_frame(zs_channel *channel, zs_msg *frame, int flags) {
-    int size;
+static int receive_frame(zs_channel *channel, zs_msg *frame, int flags, size_t *size) {
+    int got;
     channel->zmq->msg_init(frame);
-    while ((size = channel->zmq->msg_recv(frame, channel->socket, flags)) < 0) {
+    while ((got = channel->zmq->msg_recv(frame, channel->socket, flags)) < 0) {
         int error = channel->zmq->last_errno();
         if (error == EINTR && (flags & ZS_ZMQ_DONTWAIT) != 0) continue;
         channel->zmq->msg_close(frame);
         return error;
     }
-    channel->bytes += (size_t)size;
+    *size = (size_t)got;
+    channel->bytes += *size;
+    if (*size > channel->longest) channel->longest = *size;
     return 0;
 }
 
-/* All frames of one message; those beyond the limit are dropped and the message is malformed. */
-static int receive_message(zs_channel *channel, int flags) {
-    zs_received message = {.first = channel->frame_count, .status = ZS_OK};
+/* The frames behind a message's first; those beyond the limit are dropped and the message is malformed. */
+static int receive_more(zs_channel *channel, zs_received *message, int flags) {
     bool more = true;
     while (more) {
         zs_msg extra, *frame = &extra;
-        if (message.count < ZS_MAX_FRAMES) frame = &channel->frames[channel->frame_count];
-        int error = receive_frame(channel, frame, flags);
-        if (error == EINTR && message.count > 0) continue;
+        size_t size;
+        if (message->count < ZS_MAX_FRAMES) frame = &channel->frames[channel->frame_count];
+        int error = receive_frame(channel, frame, flags, &size);
+        if (error == EINTR) continue;
         if (error != 0) return error;
         more = channel->zmq->msg_more(frame) != 0;
         if (frame == &extra) {
             channel->zmq->msg_close(frame);
-            message.status = ZS_MALFORMED;
+            message->status = ZS_MALFORMED;
         } else {
             channel->frame_count++;
-            message.count++;
+            message->count++;
         }
     }
+    return 0;
+}
+
+/* All frames of one message. */
+static int receive_message(zs_channel *channel, int flags) {
+    zs_received *message = &channel->messages[channel->message_count];
+    zs_msg *frame = &channel->frames[channel->frame_count];
+    size_t size;
+    int error = receive_frame(channel, frame, flags, &size);
+    if (error != 0) return error;
+    message->first = channel->frame_count++;
+    message->count = 1;
+    message->status = ZS_OK;
+    message->part = (zs_span){channel->zmq->msg_data(frame), size, ZS_RAW};
     /* Another core has written it; it comes while the next ones are fetched. */
-    __builtin_prefetch(channel->zmq->msg_data(&channel->frames[message.first]), 1);
-    channel->messages[channel->message_count++] = message;
+    __builtin_prefetch(message->part.data, 1);
+    if (channel->zmq->msg_more(frame) != 0) error = receive_more(channel, message, flags);
+    if (error != 0) return error;
+    channel->message_count++;
     return 0;
 }
 
 int zs_channel_receive(zs_channel *channel, size_t max, int flags) {
     int error = 0;
     channel->bytes = 0;
+    channel->longest = 0;
     channel->drained = false;
     while (channel->message_count < max && channel->message_count < ZS_BATCH && channel->bytes < ZS_CHANNEL_BYTES &&
            channel->frame_count + ZS_MAX_FRAMES <= ZS_CHANNEL_FRAMES) {

@@ -32,6 +32,7 @@ typedef struct zs_channel {
     size_t frame_count;
     size_t message_count;
     size_t bytes; /* of the last receive */
+    size_t longest; /* of its frames */
     bool drained; /* it left nothing behind */
     zs_msg frames[ZS_CHANNEL_FRAMES];
     zs_received messages[ZS_BATCH];

@@ -192,11 +192,9 @@ bool zs_table_remove(zs_table *table, uint32_t spi) {
     return true;
 }
 
-zs_status zs_table_check(const zs_table *table, const zs_association *association, const zs_session *session,
-                         const zs_header *header, uint64_t now) {
+zs_status zs_table_check_new(const zs_table *table, const zs_association *association, const zs_header *header,
+                             uint64_t now) {
     uint64_t start = header->start;
-    if (start + association->lifetime < now) return ZS_STALE_SESSION;
-    if (session != NULL) return zs_window_check(&session->window, header->sequence) ? ZS_OK : ZS_REPLAYED;
     if (start > now + association->skew) return ZS_STALE_SESSION;
     if (association->has_floor && start <= association->floor) return ZS_STALE_SESSION;
     if (start + association->late_join + association->skew < table->began) return ZS_STALE_SESSION;
@@ -245,12 +243,8 @@ static uint32_t new_number(zs_table *table) {
     return number;
 }
 
-bool zs_table_commit(zs_table *table, zs_association *association, zs_session *session, const zs_header *header,
-                     const uint8_t id[ZS_SESSION_BYTES], const uint8_t subkey[ZS_KEY_BYTES]) {
-    if (session != NULL) {
-        zs_window_commit(&session->window, header->sequence);
-        return true;
-    }
+bool zs_table_enter(zs_table *table, zs_association *association, const zs_header *header,
+                    const uint8_t id[ZS_SESSION_BYTES], const uint8_t subkey[ZS_KEY_BYTES]) {
     if (table->session_count == table->max_sessions) evict_oldest(table);
     uint32_t number = new_number(table);
     if (number == NONE) return false;

@@ -71,13 +71,29 @@ zs_association *zs_table_association(const zs_table *table, uint32_t spi);
 
 zs_session *zs_table_session(const zs_table *table, uint32_t spi, const uint8_t id[ZS_SESSION_BYTES]);
 
-/* Spec, "The checks of a receiver", the session's freshness and the window; moves nothing. */
-zs_status zs_table_check(const zs_table *table, const zs_association *association, const zs_session *session,
-                         const zs_header *header, uint64_t now);
+/* Spec, "The checks of a receiver", the freshness of a session that the table does not know. */
+zs_status zs_table_check_new(const zs_table *table, const zs_association *association, const zs_header *header,
+                             uint64_t now);
 
-/* Enter an authenticated message: a new session with its subkey, or the next bit of a known one's window.
- * False: out of memory, then nothing has moved. */
-bool zs_table_commit(zs_table *table, zs_association *association, zs_session *session, const zs_header *header,
-                     const uint8_t id[ZS_SESSION_BYTES], const uint8_t subkey[ZS_KEY_BYTES]);
+/* The session's freshness and the window; `session` is NULL for one that is unknown. Moves nothing. */
+static inline zs_status zs_table_check(const zs_table *table, const zs_association *association,
+                                       const zs_session *session, const zs_header *header, uint64_t now) {
+    if (header->start + association->lifetime < now) return ZS_STALE_SESSION;
+    if (session != NULL) return zs_window_check(&session->window, header->sequence) ? ZS_OK : ZS_REPLAYED;
+    return zs_table_check_new(table, association, header, now);
+}
+
+/* Enter the first authenticated message of a session with its subkey. False: out of memory, then nothing has moved. */
+bool zs_table_enter(zs_table *table, zs_association *association, const zs_header *header,
+                    const uint8_t id[ZS_SESSION_BYTES], const uint8_t subkey[ZS_KEY_BYTES]);
+
+/* Enter any authenticated message: as zs_table_enter, or as the next bit of a known session's window. */
+static inline bool zs_table_commit(zs_table *table, zs_association *association, zs_session *session,
+                                   const zs_header *header, const uint8_t id[ZS_SESSION_BYTES],
+                                   const uint8_t subkey[ZS_KEY_BYTES]) {
+    if (session == NULL) return zs_table_enter(table, association, header, id, subkey);
+    zs_window_commit(&session->window, header->sequence);
+    return true;
+}
 
 #endif

@@ -25,9 +25,7 @@ zs_status zs_wire_read(zs_header *header, const uint8_t *frame, size_t len, size
     if (header->suite == 0) return ZS_BAD_SUITE;
     if (header->suite > ZS_SUITE_AES256CTR_HMACSHA256 && header->suite < ZS_FIRST_USER_SUITE) return ZS_BAD_SUITE;
     if (header->kind > ZS_KIND_CONTROL || (header->flags & RESERVED_FLAGS) != 0) return ZS_MALFORMED;
-    if ((size_t)header->header_parts + ZS_HEADER_BYTES + ZS_TAG_BYTES > len) return ZS_MALFORMED;
-    if (header->sequence >= ZS_MAX_SEQUENCE) return ZS_MALFORMED;
-    return ZS_OK;
+    return zs_wire_check_sizes(header, len, max_message);
 }
 
 void zs_wire_write(uint8_t out[ZS_HEADER_BYTES], const zs_header *header, const uint8_t session[ZS_SESSION_BYTES]) {

@@ -20,6 +20,13 @@ bool zs_wire_is_sealed(const uint8_t *frame, size_t len);
 /* Read and check the header of a sealed part of `len` bytes, of which at most `max_message` are allowed. */
 zs_status zs_wire_read(zs_header *header, const uint8_t *frame, size_t len, size_t max_message);
 
+/* The part of zs_wire_read that looks at `len`, at H and at the sequence number. */
+static inline zs_status zs_wire_check_sizes(const zs_header *header, size_t len, size_t max_message) {
+    if (len > max_message) return ZS_TOO_LARGE;
+    if ((size_t)header->header_parts + ZS_HEADER_BYTES + ZS_TAG_BYTES > len) return ZS_MALFORMED;
+    return header->sequence < ZS_MAX_SEQUENCE ? ZS_OK : ZS_MALFORMED;
+}
+
 /* Write the header; `session` is the 12 bytes of start time and random. */
 void zs_wire_write(uint8_t out[ZS_HEADER_BYTES], const zs_header *header, const uint8_t session[ZS_SESSION_BYTES]);
 

@@ -261,6 +261,7 @@ cdef extern from "channel.h" nogil:
         size_t frame_count
         size_t message_count
         size_t bytes
+        size_t longest
         c_bool drained
         zs_msg *frames
         zs_received *messages

@@ -31,8 +31,6 @@ cdef enum:
     FORM_PARTS = 0
     # One message whose sealed part is no longer than this is sealed or opened sooner than the GIL is given away.
     SHORT_PART = 4096
-    # No kernel takes shorter ones apart (csrc/dispatch.h, far_from).
-    FAR_BYTES = 4096
     NEAR_OF_LEAF = ZS_NEAR_BYTES - ZS_PART_HEAD_BYTES
 
 
@@ -341,7 +339,7 @@ cdef class Channel:
         if error == 0 and self.alone:
             now = <uint64_t>c_time(NULL)
             zs_open_check(receiver, items, opening[0], now)
-            if self.wants_bytes and self.channel.bytes > FAR_BYTES:
+            if self.wants_bytes and self.channel.longest >= zs_aead_far_from(receiver.libs, ZS_SUITE_XCHACHA20POLY1305):
                 with gil:
                     self.make_far(items, opening[0])
             zs_open_aead(receiver, items, opening[0])
