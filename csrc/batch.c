@@ -62,38 +62,40 @@ static void seal_job(zs_aead_job *job, const zs_sender *sender, const zs_seal_it
 
 void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
                      zs_aead_job *jobs, size_t far_from) {
+    uint8_t start[ZS_HEADER_BYTES];
+    zs_wire_write(start, &(zs_header){.suite = sender->suite, .spi = sender->spi}, sender->session);
     for (size_t i = 0; i < count; i++) {
         const zs_seal_item *item = &items[i];
-        zs_header header = {.suite = sender->suite, .kind = item->kind, .flags = item->flags,
-                            .header_parts = (uint16_t)item->header.len, .spi = sender->spi,
-                            .sequence = first_sequence + i};
         uint8_t *body = item->out + ZS_HEADER_BYTES + item->header.len, *tag;
         bool clear = (item->flags & ZS_FLAG_CLEAR_BODY) != 0;
-        bool far = !clear && item->body_count == 1 && item->body->form == ZS_LEAF && item->body->len >= far_from;
-        zs_wire_write(item->out, &header, sender->session);
+        bool leaf = item->body_count == 1 && item->body->form == ZS_LEAF;
+        memcpy(item->out, start, ZS_SEQUENCE_OFFSET);
+        zs_wire_finish(item->out, item->kind | item->flags, (uint16_t)item->header.len, first_sequence + i);
         if (item->header.len != 0) memcpy(item->out + ZS_HEADER_BYTES, item->header.data, item->header.len);
         jobs[i].far_in = NULL;
-        tag = far ? write_near(body, item->body, &jobs[i]) : write_spans(body, item->body, item->body_count);
-        seal_job(&jobs[i], sender, item, header.sequence, body, tag);
+        if (leaf && !clear && item->body->len >= far_from) tag = write_near(body, item->body, &jobs[i]);
+        else tag = write_spans(body, item->body, item->body_count);
+        seal_job(&jobs[i], sender, item, first_sequence + i, body, tag);
     }
 }
 
 /* -- open ---------------------------------------------------------------------------------------------------------- */
 
-/* A batch is mostly one session, whose headers are equal up to the sequence number: what they say was found out for
- * the message before. Its length and its number are its own. */
-static bool continues(const zs_open_item *item, const zs_open_item *before) {
-    return before->association != NULL && item->len >= ZS_MIN_SEALED_BYTES &&
-           memcmp(item->frame, before->frame, ZS_SEQUENCE_OFFSET) == 0;
+/* Messages come mostly in one session, whose headers are equal up to the sequence number: what they say was found out
+ * for the message before. Its length and its number are its own. */
+static bool continues(const zs_receiver *receiver, const zs_open_item *item) {
+    const zs_known *known = &receiver->known;
+    return known->association != NULL && known->changes == receiver->table.changes &&
+           item->len >= ZS_MIN_SEALED_BYTES && memcmp(item->frame, known->start, sizeof known->start) == 0;
 }
 
-static zs_status continue_session(const zs_receiver *receiver, zs_open_item *item, const zs_open_item *before) {
-    item->header = before->header;
+static zs_status continue_session(const zs_receiver *receiver, zs_open_item *item) {
+    item->header = receiver->known.header;
     item->header.sequence = zs_load64(item->frame + ZS_SEQUENCE_OFFSET);
     zs_status status = zs_wire_check_sizes(&item->header, item->len, receiver->max_message);
     if (status != ZS_OK) return status;
-    item->association = before->association;
-    item->session = before->session;
+    item->association = receiver->known.association;
+    item->session = receiver->known.session;
     return ZS_OK;
 }
 
@@ -108,17 +110,21 @@ static zs_status begin_session(zs_receiver *receiver, zs_open_item *item) {
     if ((header->flags & ZS_FLAG_CLEAR_BODY) != 0 && !association->allow_clear) return ZS_NOT_PERMITTED;
     item->association = association;
     item->session = zs_table_session(&receiver->table, header->spi, item->frame + ZS_SESSION_OFFSET);
+    zs_known *known = &receiver->known;
+    memcpy(known->start, item->frame, sizeof known->start);
+    known->header = *header;
+    known->association = association;
+    known->session = item->session;
+    known->changes = receiver->table.changes;
     return ZS_OK;
 }
 
-/* `before` is the item before, or NULL. */
-static void check_one(zs_receiver *receiver, zs_open_item *item, const zs_open_item *before, uint64_t now) {
+static void check_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
     item->association = NULL;
     item->session = NULL;
     item->body = NULL;
     if (item->status != ZS_OK) return;
-    bool same = before != NULL && continues(item, before);
-    item->status = same ? continue_session(receiver, item, before) : begin_session(receiver, item);
+    item->status = continues(receiver, item) ? continue_session(receiver, item) : begin_session(receiver, item);
     if (item->status != ZS_OK) return;
     item->changes = receiver->table.changes;
     item->status = zs_table_check(&receiver->table, item->association, item->session, &item->header, now);
@@ -127,7 +133,7 @@ static void check_one(zs_receiver *receiver, zs_open_item *item, const zs_open_i
 void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now) {
     for (size_t i = 0; i < count; i++) {
         zs_open_item *item = &items[i];
-        check_one(receiver, item, i > 0 ? item - 1 : NULL, now);
+        check_one(receiver, item, now);
         item->strange = item->status == ZS_OK && item->session == NULL;
         if (item->status != ZS_OK) continue;
         size_t before = (size_t)ZS_HEADER_BYTES + item->header.header_parts;

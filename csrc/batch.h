@@ -32,9 +32,19 @@ zs_status zs_seal_measure(zs_seal_item *item, size_t max_message);
 void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
                      zs_aead_job *jobs, size_t far_from);
 
+/* The last session that was looked up, as long as the table has not changed; `start` is how its messages begin. */
+typedef struct zs_known {
+    uint8_t start[ZS_SEQUENCE_OFFSET];
+    zs_header header;
+    zs_association *association; /* NULL: none */
+    zs_session *session;         /* NULL: the table has none of that name */
+    uint64_t changes;
+} zs_known;
+
 typedef struct zs_receiver {
     const zs_libs *libs;
     zs_table table;
+    zs_known known;
     size_t max_message;
     uint32_t kinds; /* a bit for each kind that is accepted */
     zs_parts_limits limits;

@@ -95,6 +95,7 @@ bool zs_table_add(zs_table *table, const zs_association *association) {
     free(table->associations);
     table->associations = grown;
     table->association_count = count + 1;
+    table->changes++;
     return true;
 }
 
@@ -189,6 +190,7 @@ bool zs_table_remove(zs_table *table, uint32_t spi) {
     memmove(&table->associations[at], &table->associations[at + 1], sizeof *table->associations * (count - at - 1));
     zs_wipe(&table->associations[count - 1], sizeof *table->associations);
     table->association_count = count - 1;
+    table->changes++;
     return true;
 }
 

@@ -44,7 +44,7 @@ typedef struct zs_table {
     const zs_sodium *sodium;
     uint64_t began;     /* when this receiver did */
     uint64_t hash_seed;
-    uint64_t changes;   /* grows whenever a session is entered or leaves */
+    uint64_t changes;   /* grows whenever a session or an association is entered or leaves */
     zs_association *associations; /* sorted by SPI */
     size_t association_count;
     zs_session **slabs;

@@ -32,9 +32,7 @@ void zs_wire_write(uint8_t out[ZS_HEADER_BYTES], const zs_header *header, const 
     memcpy(out, MAGIC, sizeof MAGIC);
     out[3] = ZS_VERSION;
     out[4] = header->suite;
-    out[5] = (uint8_t)(header->kind | header->flags);
-    zs_store16(out + 6, header->header_parts);
     zs_store32(out + ZS_NONCE_OFFSET, header->spi);
     memcpy(out + ZS_SESSION_OFFSET, session, ZS_SESSION_BYTES);
-    zs_store64(out + ZS_SEQUENCE_OFFSET, header->sequence);
+    zs_wire_finish(out, header->kind | header->flags, header->header_parts, header->sequence);
 }

@@ -2,7 +2,7 @@
 #ifndef ZS_WIRE_H
 #define ZS_WIRE_H
 
-#include "zs.h"
+#include "impl.h"
 
 typedef struct zs_header {
     uint8_t suite;
@@ -29,5 +29,13 @@ static inline zs_status zs_wire_check_sizes(const zs_header *header, size_t len,
 
 /* Write the header; `session` is the 12 bytes of start time and random. */
 void zs_wire_write(uint8_t out[ZS_HEADER_BYTES], const zs_header *header, const uint8_t session[ZS_SESSION_BYTES]);
+
+/* The fields in which messages of one session differ. */
+static inline void zs_wire_finish(uint8_t out[ZS_HEADER_BYTES], unsigned kind_and_flags, uint16_t header_parts,
+                                  uint64_t sequence) {
+    out[5] = (uint8_t)kind_and_flags;
+    zs_store16(out + 6, header_parts);
+    zs_store64(out + ZS_SEQUENCE_OFFSET, sequence);
+}
 
 #endif

@@ -38,11 +38,14 @@ cdef class Batch:
 
     cdef int fill(self, list messages, size_t start, size_t max_message) except -1:
         """Take messages from `start` on, until the batch is full; sets `count`."""
-        cdef size_t total = len(messages)
+        cdef size_t total
+        cdef list taken
         self.clear()
-        self.kept.append(messages)
-        while start + self.count < total and self.count < ZS_BATCH and self.bytes < ZS_CHANNEL_BYTES:
-            message = messages[start + self.count]
+        taken = messages[start:start + ZS_BATCH]  # of its own: the list may change while the GIL is given away
+        self.kept.append(taken)
+        total = len(taken)
+        while self.count < total and self.bytes < ZS_CHANNEL_BYTES:
+            message = taken[self.count]
             if PyBytes_CheckExact(message):
                 self.add_bytes(message)
             else:

@@ -37,6 +37,8 @@ cdef class Channel:
     cdef int send_bytes(self, bytes data, int flags) except -1
     cdef size_t send_items(self, list messages, int flags) except? 0xFFFFFFFF
     cdef size_t send_batch(self, int flags) except? 0xFFFFFFFF
+    cdef object receive_single(self, int flags)
+    cdef int begin_receive(self, bint parts) except -1
     cdef list receive(self, size_t maximum, int flags, int form, bint copy)
     cdef int receive_batch(self, size_t maximum, int flags, bint may_be_empty, zs_open_item *items, size_t *owners,
                            size_t *opening) except -1

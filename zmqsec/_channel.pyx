@@ -14,7 +14,9 @@ from .errors import SocketError
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.object cimport PyTypeObject
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_DECREF
+from cpython.weakref cimport PyWeakref_GetRef
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint8_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
@@ -22,7 +24,7 @@ from libc.time cimport time as c_time
 
 from ._batch cimport Batch
 from ._engine cimport Receiver, Session
-from ._deliver cimport deliver, deliver_subscription
+from ._deliver cimport deliver, deliver_subscription, leaf_of
 from ._library cimport engine_libs
 from ._parts cimport refusal_of
 
@@ -82,15 +84,17 @@ cdef class Channel:
 
     cdef int enter(self) except -1:
         """Take the socket for one call, and keep it alive meanwhile."""
-        cdef object socket = self.socket_reference()
-        cdef uintptr_t handle
+        cdef PyObject *socket = NULL
+        cdef uintptr_t handle = 0
         if self.busy:
             raise SocketError("this socket is in use by another thread; ZeroMQ's sockets are not thread-safe")
-        handle = 0 if socket is None else handle_of(socket)
+        if PyWeakref_GetRef(self.socket_reference, &socket):
+            self.held = <object>socket
+            Py_DECREF(self.held)
+            handle = handle_of(self.held)
         if handle == 0:
             raise zmq.ZMQError(zmq.ENOTSOCK)
         self.channel.socket = <void *>handle
-        self.held = socket
         self.busy = True
         return 0
 
@@ -146,10 +150,7 @@ cdef class Channel:
         return 0
 
     def send_many(self, messages, int flags=0):
-        """Seal and send; returns how many went, fewer than given only with DONTWAIT or SNDTIMEO.
-
-        A list is not to be changed meanwhile.
-        """
+        """Seal and send; returns how many went, fewer than given only with DONTWAIT or SNDTIMEO."""
         return self.send_items(messages if type(messages) is list else list(messages), flags)
 
     @staticmethod
@@ -182,12 +183,12 @@ cdef class Channel:
         return sent
 
     cdef size_t send_items(self, list messages, int flags) except? 0xFFFFFFFF:
-        cdef size_t total = len(messages), sent = 0, went
+        cdef size_t sent = 0, went
         if self.session is None:
             raise SocketError("this socket has no session to seal with")
         self.enter()
         try:
-            while sent < total:
+            while sent < <size_t>len(messages):
                 self.batch.fill(messages, sent, self.max_message)
                 went = self.send_batch(flags)
                 sent += went
@@ -254,17 +255,41 @@ cdef class Channel:
         self.waiting_refusals = 0
         return taken
 
-    cdef list receive(self, size_t maximum, int flags, int form, bint copy):
-        cdef list out = []
-        cdef size_t taken = 0, opening = 0, held = 0, before
-        cdef zs_open_item items[64]
-        cdef size_t owners[64]
+    cdef object receive_single(self, int flags):
+        """As `receive` of one sealed part, but a message of one part of bytes comes as that."""
+        cdef list out
+        cdef size_t opening = 0, owner
+        cdef zs_open_item item
+        self.begin_receive(True)
+        try:
+            self.receive_batch(1, flags, False, &item, &owner, &opening)
+            if opening == 1 and item.status == ZS_OK and item.far == NULL:
+                leaf = leaf_of(&self.channel, 0, &item)
+                if leaf is not None:
+                    return leaf
+            out = []
+            self.deliver_batch(out, &item, &owner, opening, FORM_PARTS, True)
+            self.bundled = len(out) > 1
+            return out
+        finally:
+            zs_channel_release(&self.channel)
+            self.leave()
+
+    cdef int begin_receive(self, bint parts) except -1:
         if self.receiver is None:
             raise SocketError("this socket has no association to open with")
         self.enter()
         if self.channel.layout != ZS_LAYOUT_PLAIN:
             self.fronts = []
-        self.wants_bytes = copy and form == FORM_PARTS and self.channel.layout == ZS_LAYOUT_PLAIN
+        self.wants_bytes = parts and self.channel.layout == ZS_LAYOUT_PLAIN
+        return 0
+
+    cdef list receive(self, size_t maximum, int flags, int form, bint copy):
+        cdef list out = []
+        cdef size_t taken = 0, opening = 0, held = 0, before
+        cdef zs_open_item items[64]
+        cdef size_t owners[64]
+        self.begin_receive(copy and form == FORM_PARTS)
         try:
             while taken < maximum and <size_t>len(out) < maximum:
                 self.receive_batch(1 if self.bundled else maximum - taken, flags, taken > 0, items, owners, &opening)

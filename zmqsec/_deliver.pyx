@@ -64,18 +64,24 @@ cdef list front_of(zs_channel *channel, size_t i):
     return front
 
 
+cdef bytes leaf_of(zs_channel *channel, size_t i, zs_open_item *item):
+    """A message of one part with nothing in front; None for any other."""
+    if (channel.messages[i].sealed != channel.messages[i].first or item.header.kind == ZS_KIND_BUNDLE
+            or not is_one_leaf(item.body, item.body_len)):
+        return None
+    return PyBytes_FromStringAndSize(<const char *>item.body + ZS_PART_HEAD_BYTES, item.body_len - ZS_PART_HEAD_BYTES)
+
+
 cdef int deliver(zs_channel *channel, list out, size_t i, zs_open_item *item, int form, bint copy) except -1:
     cdef list front
     cdef object view = None
     cdef size_t offset = 0
     cdef list parts
-    cdef bint alone = channel.messages[i].sealed == channel.messages[i].first
-    if alone and copy and form == FORM_PARTS and item.header.kind != ZS_KIND_BUNDLE and is_one_leaf(
-            item.body, item.body_len):
-        out.append(PyBytes_FromStringAndSize(<const char *>item.body + ZS_PART_HEAD_BYTES,
-                                             item.body_len - ZS_PART_HEAD_BYTES))
+    cdef bytes leaf = leaf_of(channel, i, item) if copy and form == FORM_PARTS else None
+    if leaf is not None:
+        out.append(leaf)
         return 0
-    front = [] if alone else front_of(channel, i)
+    front = front_of(channel, i)
     if not copy:
         view = view_of(channel, i, item, &offset)
     if form == FORM_MESSAGES:

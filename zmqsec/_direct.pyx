@@ -57,13 +57,12 @@ cdef class Direct:
 
     def recv(self, flags=0, copy=True, track=False):
         """As the socket's own."""
-        cdef list items
         if (self.receives and (flags is ZERO or flags == DONTWAIT) and copy is True and track is False
                 and not self.rest and not self.ready):
-            items = self.channel.receive(1, 0 if flags is ZERO else ZMQ_DONTWAIT, FORM_PARTS, True)
-            if len(items) == 1 and PyBytes_CheckExact(items[0]):
-                return items[0]
-            return self.receiving._recv_received(self.channel.socket, items, flags)
+            received = self.channel.receive_single(0 if flags is ZERO else ZMQ_DONTWAIT)
+            if PyBytes_CheckExact(received):
+                return received
+            return self.receiving._recv_received(self.channel.socket, received, flags)
         return self.receiving.recv(self.channel.socket, flags, copy, track)
 
     def recv_many(self, max_messages=64, timeout=None, *, multipart=False, copy=True):
