@@ -4,13 +4,12 @@ from libc.stdint cimport uint64_t
 from ._batch cimport Batch
 from ._c cimport *
 from ._engine cimport Receiver, Session
+from ._grip cimport Grip
 
 
-cdef class Channel:
-    cdef zs_channel channel
+cdef class Channel(Grip):
     cdef zs_ahead ahead
     cdef Batch batch
-    cdef object socket_reference, held
     cdef readonly Session session
     cdef readonly Receiver receiver
     cdef object refusals
@@ -20,7 +19,6 @@ cdef class Channel:
     cdef readonly uint64_t sealed
     cdef readonly uint64_t waiting_refusals
     cdef bint subscriptions
-    cdef bint busy
     # Whether bundles come: then a batch of sealed parts would be far more messages than were asked for.
     cdef bint bundled
     # What long messages are decrypted into, by the item's place in its batch.
@@ -32,8 +30,6 @@ cdef class Channel:
     # Whether the core opens by itself: no clock and no suite written in Python take part.
     cdef bint alone
     cdef readonly size_t max_message
-    cdef int enter(self) except -1
-    cdef int leave(self) except -1
     cdef int send_bytes(self, bytes data, int flags) except -1
     cdef size_t send_items(self, list messages, int flags) except? 0xFFFFFFFF
     cdef size_t send_batch(self, int flags) except? 0xFFFFFFFF

@@ -4,7 +4,6 @@
 # A batch leaves the GIL once on its way; statuses become Refusals here, and policy stays with the socket above.
 """The C core's channel; :mod:`zmqsec.channel` is its readable twin."""
 
-import weakref
 from collections import deque
 
 import zmq
@@ -14,17 +13,15 @@ from .errors import SocketError
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_DECREF
-from cpython.weakref cimport PyWeakref_GetRef
 from libc.errno cimport EAGAIN, EINTR
-from libc.stdint cimport uint8_t, uint64_t, uintptr_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 from libc.time cimport time as c_time
 
 from ._batch cimport Batch
 from ._engine cimport Receiver, Session
 from ._deliver cimport deliver, deliver_subscription, leaf_of
+from ._grip cimport Grip
 from ._library cimport engine_libs
 from ._parts cimport refusal_of
 
@@ -36,16 +33,6 @@ cdef enum:
     NEAR_OF_LEAF = ZS_NEAR_BYTES - ZS_PART_HEAD_BYTES
 
 
-# The descriptor itself: pyzmq's sockets have a __getattr__, which makes every ordinary look-up slow.
-cdef object UNDERLYING = zmq.Socket.underlying
-
-
-cdef inline uintptr_t handle_of(object socket) except? 0:
-    """libzmq's socket, or 0 once it is closed."""
-    cdef object kind = type(UNDERLYING)
-    return (<PyTypeObject *>kind).tp_descr_get(UNDERLYING, socket, <object>type(socket))
-
-
 cdef int raise_zmq(int error) except -1:
     if error == EAGAIN:
         raise zmq.Again(error)
@@ -54,7 +41,7 @@ cdef int raise_zmq(int error) except -1:
     raise zmq.ZMQError(error)
 
 
-cdef class Channel:
+cdef class Channel(Grip):
     """A socket's traffic in batches; `layout` says where the sealed part stands (spec, "The frames around the sealed part").
 
     `receiver` opens what comes, `session` seals what goes; either may be None for a socket of one direction.
@@ -63,7 +50,7 @@ cdef class Channel:
                  accept_subscriptions=False):
         if layout not in (L.LAYOUT_PLAIN, L.LAYOUT_TOPIC, L.LAYOUT_ENVELOPE):
             raise SocketError(f"layout {layout}: 0 (plain), 1 (topic) or 2 (envelope) is allowed")
-        self.socket_reference = weakref.ref(socket)
+        self.hold(socket)
         self.session, self.receiver = session, receiver
         self.subscriptions = accept_subscriptions
         self.batch = Batch()
@@ -76,32 +63,6 @@ cdef class Channel:
         zs_wipe(&self.ahead, sizeof(self.ahead))
         if self.channel.zmq != NULL:
             zs_channel_release(&self.channel)
-
-    @property
-    def socket(self):
-        """The socket, or None once it is gone."""
-        return self.socket_reference()
-
-    cdef int enter(self) except -1:
-        """Take the socket for one call, and keep it alive meanwhile."""
-        cdef PyObject *socket = NULL
-        cdef uintptr_t handle = 0
-        if self.busy:
-            raise SocketError("this socket is in use by another thread; ZeroMQ's sockets are not thread-safe")
-        if PyWeakref_GetRef(self.socket_reference, &socket):
-            self.held = <object>socket
-            Py_DECREF(self.held)
-            handle = handle_of(self.held)
-        if handle == 0:
-            raise zmq.ZMQError(zmq.ENOTSOCK)
-        self.channel.socket = <void *>handle
-        self.busy = True
-        return 0
-
-    cdef int leave(self) except -1:
-        self.held = None
-        self.busy = False
-        return 0
 
     def use_session(self, Session session):
         """Seal with another session from now on; None: seal nothing."""

@@ -1,0 +1,58 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# _grip.pyx: a socket in the hands of one call at a time: its handle, alive and open while the call lasts (floor 8).
+"""What the channel holds its socket by."""
+
+import weakref
+
+import zmq
+
+from .errors import SocketError
+
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_DECREF
+from cpython.weakref cimport PyWeakref_GetRef
+from libc.stdint cimport uintptr_t
+
+# The descriptor itself: pyzmq's sockets have a __getattr__, which makes every ordinary look-up slow.
+cdef object UNDERLYING = zmq.Socket.underlying
+
+
+cdef inline uintptr_t handle_of(object socket) except? 0:
+    """libzmq's socket, or 0 once it is closed."""
+    cdef object kind = type(UNDERLYING)
+    return (<PyTypeObject *>kind).tp_descr_get(UNDERLYING, socket, <object>type(socket))
+
+
+cdef class Grip:
+    """Takes a socket for one call; in between it is referred to weakly, for it owns what owns this."""
+
+    cdef int hold(self, object socket) except -1:
+        self.socket_reference = weakref.ref(socket)
+        return 0
+
+    @property
+    def socket(self):
+        """The socket, or None once it is gone."""
+        return self.socket_reference()
+
+    cdef int enter(self) except -1:
+        """Take the socket for one call, and keep it alive meanwhile."""
+        cdef PyObject *socket = NULL
+        cdef uintptr_t handle = 0
+        if self.busy:
+            raise SocketError("this socket is in use by another thread; ZeroMQ's sockets are not thread-safe")
+        if PyWeakref_GetRef(self.socket_reference, &socket):
+            self.held = <object>socket
+            Py_DECREF(self.held)
+            handle = handle_of(self.held)
+        if handle == 0:
+            self.held = None
+            raise zmq.ZMQError(zmq.ENOTSOCK)
+        self.channel.socket = <void *>handle
+        self.busy = True
+        return 0
+
+    cdef int leave(self) except -1:
+        self.held = None
+        self.busy = False
+        return 0
