@@ -38,7 +38,7 @@ def extension(name: str) -> Extension:
         include_dirs=["csrc"],
         depends=HEADERS + SOURCES,
         extra_compile_args=["-O2"],
-        libraries=["dl"] if sys.platform.startswith("linux") else [],
+        libraries=["dl", "pthread"] if sys.platform.startswith("linux") else [],
     )
 
 

@@ -6,6 +6,7 @@ parent, from children and from their children. All use one association, so one k
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import threading
@@ -216,7 +217,7 @@ def test_fork_in_a_thread_while_another_seals(net: Net, tmp_path: Path) -> None:
 
 
 @warnings_of_threads
-@pytest.mark.parametrize("way", ["fork", "forkpty", "multiprocessing", "thread"])
+@pytest.mark.parametrize("way", ["fork", "forkpty", "multiprocessing", "thread", "libc"])
 def test_fork_by_any_way_begins_another_session(net: Net, tmp_path: Path, way: str) -> None:
     session, nonces = net.implementation.Session(net.key), Nonces(tmp_path)
 
@@ -235,6 +236,14 @@ def test_fork_by_any_way_begins_another_session(net: Net, tmp_path: Path, way: s
                 os._exit(0)
         wait_for(child)
         os.close(terminal)
+    elif way == "libc":  # which Python is not told of
+        child = ctypes.PyDLL(None).fork()
+        if child == 0:
+            try:
+                act()
+            finally:
+                os._exit(0)
+        wait_for(child)
     elif way == "multiprocessing":
         process = multiprocessing.get_context("fork").Process(target=act)
         process.start()

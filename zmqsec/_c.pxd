@@ -58,6 +58,10 @@ cdef extern from "dispatch.h" nogil:
         const char *name
     const zs_kernels *zs_kernels_choose(const char *tier)
 
+cdef extern from "forks.h" nogil:
+    c_bool zs_forks_watch()
+    uint64_t zs_forks()
+
 cdef extern from "libs.h" nogil:
     ctypedef struct zs_sodium:
         void (*random)(void *buf, size_t size)

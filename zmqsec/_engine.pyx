@@ -4,7 +4,6 @@
 # It converts buffers and statuses, and releases the GIL once a batch; what a message means is decided in csrc/.
 """Batched seal and open by the C core; see :mod:`zmqsec.reference` for the same protocol in Python."""
 
-import os
 import time
 
 import zmq
@@ -24,15 +23,8 @@ from ._batch cimport Batch
 from ._library cimport engine_libs
 from ._parts cimport message_of, refusal_of
 
-cdef uint64_t FORKS = 0
-
-
-def _count_fork():
-    global FORKS
-    FORKS += 1
-
-
-os.register_at_fork(after_in_child=_count_fork)
+if not zs_forks_watch():
+    raise MemoryError()
 
 # -- sessions ------------------------------------------------------------------------------------------------------
 
@@ -94,13 +86,13 @@ cdef class Session:
         session = int(self.started).to_bytes(4, "little") + self.random(8)
         zs_sender_begin(&self.sender, &engine_libs().sodium, session)
         self.following = 0
-        self.generation = FORKS
+        self.generation = zs_forks()
         return 0
 
     cdef uint64_t take(self, uint64_t count) except? 0xFFFFFFFFFFFFFFFF:
         cdef uint64_t now = <uint64_t>c_time(NULL) if self.real_time else int(self.clock())
         cdef uint64_t first
-        if (self.generation != FORKS or self.following + count > ZS_REKEY_AFTER_MESSAGES
+        if (self.generation != zs_forks() or self.following + count > ZS_REKEY_AFTER_MESSAGES
                 or now < self.started or now - self.started >= <uint64_t>ZS_REKEY_AFTER_TIME):
             if not self.may_rotate:
                 raise SequenceExhausted(f"this session may not rotate and has reached a limit: {self.following} of "

@@ -57,7 +57,7 @@ class Session:
         self.start = int(self._clock())
         self.session_id = self.start.to_bytes(4, "little") + self._random(8)
         self.sequence = 0
-        self._generation = _forks
+        self._generation = _forks, os.getpid()  # the number is also that of a child which C forked
 
     def reserve(self, n: int) -> int:
         """Take `n` consecutive sequence numbers of one session and return the first."""
@@ -65,7 +65,7 @@ class Session:
             raise AssociationError(f"{n} sequence numbers: 1 to {limits.MAX_SEQUENCE} can be reserved at once")
         age = int(self._clock()) - self.start
         full = self.sequence + n > limits.REKEY_AFTER_MESSAGES
-        if self._generation != _forks or full or not 0 <= age < limits.REKEY_AFTER_TIME:
+        if self._generation != (_forks, os.getpid()) or full or not 0 <= age < limits.REKEY_AFTER_TIME:
             if not self._may_rotate:
                 raise SequenceExhausted(
                     f"this session may not rotate and has reached a limit: {self.sequence} of "
