@@ -253,6 +253,24 @@ def test_users_suite_that_turns_bad_is_refused_as_forged(
     assert receiver.sessions == 0
 
 
+def test_users_suite_that_raises_is_refused_as_forged_and_logged_once(
+    implementation: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: bytes) -> bytes:
+        raise IndexError("a message that this suite did not foresee")
+
+    association = FakeAssociation(suite=200)
+    receiver = receiver_of(implementation, association, FakeAssociation(spi=7))
+    good = seal_raw(FakeAssociation(spi=7), leaf(b"of another suite"))
+    bad = [seal_raw(association, leaf(b"hello"), sequence=i) for i in range(3)]
+    monkeypatch.setattr(USERS_SUITE, "open", fails, raising=False)
+    monkeypatch.setattr("zmqsec.suites._raised", set())
+    opened = implementation.open_many([bad[0], good, *bad[1:]], receiver)
+    assert [outcome(one) for one in opened] == ["forged", "opened", "forged", "forged"]
+    (line,) = caplog.records
+    assert "suite 'users-own' raised" in line.message and line.exc_info
+
+
 def test_users_suite_sees_the_standard_arguments(implementation: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     association = FakeAssociation(suite=200)
     seen: list[tuple[bytes, ...]] = []

@@ -12,7 +12,7 @@ from .errors import AssociationError, Reason, Refusal, SocketError
 from .header import Header, derive_suite_key
 from .message import AssociationLike, Clock, Message, Metadata, Part
 from .parts import PartsRefused, Scanner, as_bytes
-from .suites import Suite, suite_by_number
+from .suites import Suite, opened_by, suite_by_number
 from .window import Window
 
 
@@ -69,6 +69,9 @@ class Receiver:
         self.refused = {str(reason): 0 for reason in Reason}
         for association in associations:
             self.add(association)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a receiver is neither copied nor pickled: its windows must not be taken back")
 
     def add(self, association: AssociationLike) -> None:
         """Accept an association's messages from now on; its SPI must not stand yet."""
@@ -163,8 +166,8 @@ class Receiver:
         clear = bool(header.flags & limits.FLAG_CLEAR_BODY)
         covered = len(frame) - limits.TAG_BYTES if clear else before
         nonce = frame[limits.NONCE_OFFSET : limits.HEADER_BYTES]
-        plaintext = entry.suite.open(entry.key, nonce, frame[:covered], frame[covered:])
-        if not isinstance(plaintext, bytes) or len(plaintext) != len(frame) - limits.TAG_BYTES - covered:
+        plaintext = opened_by(entry.suite, entry.key, nonce, frame[:covered], frame[covered:])
+        if plaintext is None:
             raise _Refused(Reason.FORGED)
         return frame[before:covered] if clear else plaintext
 
