@@ -19,6 +19,7 @@ cdef class Batch:
     cdef int clear(self) except -1
     cdef int fill(self, list messages, size_t start, size_t max_message) except -1
     cdef int grow(self) except -1
+    cdef int grow_views(self) except -1
     cdef int measure(self, size_t start, size_t max_message) except -1
     cdef int add_bytes(self, object message) except -1
     cdef int add(self, object message, size_t max_message) except -1

@@ -65,12 +65,13 @@ cdef class Batch:
 
     cdef size_t fill_bundle(self, list messages, size_t start, size_t max_message) except 0:
         """One bundle of messages of one part each, from `start` on; returns how many it took."""
-        cdef size_t taken = 0, total = len(messages), room = max_message - ZS_HEADER_BYTES - ZS_TAG_BYTES
-        cdef size_t most = ZS_MAX_PARTS // 2
+        cdef size_t taken = 0, room = max_message - ZS_HEADER_BYTES - ZS_TAG_BYTES
+        cdef list some = messages[start:start + ZS_MAX_PARTS // 2]
+        cdef size_t total = len(some)
         self.clear()
         memset(&self.items[0], 0, sizeof(self.items[0]))
-        while start + taken < total and taken < most:
-            self.add_span(messages[start + taken], ZS_LIST_OF_LEAF)
+        while taken < total:
+            self.add_span(some[taken], ZS_LIST_OF_LEAF)
             self.bytes += self.spans[taken].len + 2 * ZS_PART_HEAD_BYTES
             if self.bytes > room and taken > 0:
                 self.span_count -= 1
@@ -166,10 +167,7 @@ cdef class Batch:
             if isinstance(data, str):
                 raise PartsError(f"a message must be bytes-like, not str: {data!r}; use send_string or encode it")
             if self.view_count == self.view_room:
-                self.view_room = 2 * self.view_room + ZS_BATCH
-                self.views = <Py_buffer *>realloc(self.views, self.view_room * sizeof(Py_buffer))
-                if self.views == NULL:
-                    raise MemoryError()
+                self.grow_views()
             view = &self.views[self.view_count]
             try:
                 PyObject_GetBuffer(data, view, PyBUF_SIMPLE)
@@ -190,6 +188,14 @@ cdef class Batch:
         if grown == NULL:
             raise MemoryError()
         self.spans, self.span_room = grown, 2 * self.span_room + ZS_BATCH
+        return 0
+
+    cdef int grow_views(self) except -1:
+        cdef size_t room = 2 * self.view_room + ZS_BATCH
+        cdef Py_buffer *grown = <Py_buffer *>realloc(self.views, room * sizeof(Py_buffer))
+        if grown == NULL:
+            raise MemoryError()
+        self.views, self.view_room = grown, room
         return 0
 
     cdef int seal(self, const zs_libs *libs, object suite, zs_sender *sender, uint64_t first) except -1:

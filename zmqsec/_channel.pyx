@@ -127,12 +127,12 @@ cdef class Channel(Grip):
 
     def send_bundles(self, list messages, int flags=0):
         """Seal messages of one part each in bundles as large as may be; returns how many messages went."""
-        cdef size_t total = len(messages), sent = 0, taken
+        cdef size_t sent = 0, taken
         if self.session is None:
             raise SocketError("this socket has no session to seal with")
         self.enter()
         try:
-            while sent < total:
+            while sent < <size_t>len(messages):
                 taken = self.batch.fill_bundle(messages, sent, self.max_message)
                 if self.send_batch(flags) == 0:
                     break

@@ -7,11 +7,12 @@
 import time
 
 import zmq
+from zmq.utils.garbage import gc as LENT  # holds what copy=False lends to libzmq
 
 from . import limits as L
 from ._library import derive_suite_key, random_bytes
 from .errors import REASONS, AssociationError, PartsError, SequenceExhausted, SocketError
-from .suites import suite_by_number
+from .suites import opened_by, suite_by_number
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -118,6 +119,8 @@ cdef class Receiver:
                                   ("max_depth", max_depth, ZS_DEPTH_LIMIT), ("max_sessions", max_sessions, 1 << 24)):
             if not 1 <= value <= most:
                 raise AssociationError(f"{name}={value}: 1 to {most} is allowed")
+        if self.name_spans != NULL:
+            raise AssociationError("this receiver was made already; make another one")
         self.clock, self.real_time = clock, clock is time.time
         self.suites = {}
         self.receiver.libs = engine_libs()
@@ -140,6 +143,9 @@ cdef class Receiver:
         zs_table_free(&self.receiver.table)
         zs_wipe(&self.receiver.ahead, sizeof(self.receiver.ahead))
         free(self.name_spans)
+
+    def __reduce__(self):
+        raise TypeError("a receiver is neither copied nor pickled: its windows must not be taken back")
 
     def add(self, association):
         """Accept an association's messages from now on; its SPI must not stand yet."""
@@ -213,9 +219,9 @@ cdef class Receiver:
         cdef bint clear = item.header.flags & ZS_FLAG_CLEAR_BODY
         cdef size_t covered = item.len - ZS_TAG_BYTES if clear else before
         cdef bytes key = item.association.key[:L.KEY_BYTES]
-        opened = suite.open(key, item.frame[ZS_NONCE_OFFSET:ZS_HEADER_BYTES], item.frame[:covered],
-                            item.frame[covered:item.len])
-        if not isinstance(opened, bytes) or len(opened) != item.len - ZS_TAG_BYTES - covered:
+        opened = opened_by(suite, key, item.frame[ZS_NONCE_OFFSET:ZS_HEADER_BYTES], item.frame[:covered],
+                           item.frame[covered:item.len])
+        if opened is None:
             item.status = ZS_FORGED
         elif not clear:
             memcpy(item.body, PyBytes_AS_STRING(opened), len(opened))
@@ -251,17 +257,26 @@ def seal_many(messages, Session session not None):
 
 
 cdef bint is_shared(object frame):
-    return isinstance(frame, zmq.Frame) and frame.get(zmq.SHARED) != 0
+    """Does libzmq share the frame's memory, or may it be that of a Python object that pyzmq holds for libzmq?"""
+    return isinstance(frame, zmq.Frame) and (frame.get(zmq.SHARED) != 0 or len(LENT.refs) != 0)
 
 
-cdef bint overlaps(const zs_open_item *items, size_t i) noexcept:
-    """Does item `i` share memory with one before it that is opened in place?"""
+cdef bint overlaps(const zs_open_item *items, size_t i, bint in_place) noexcept:
+    """Does item `i` share memory with one before it, where one of the two is opened in place?"""
     cdef size_t j
     for j in range(i):
-        if items[j].out == NULL and items[j].frame < items[i].frame + items[i].len \
+        if (in_place or items[j].out == NULL) and items[j].frame < items[i].frame + items[i].len \
                 and items[i].frame < items[j].frame + items[j].len:
             return True
     return False
+
+
+cdef uint8_t *address_of(object view) except? NULL:
+    """Where the memory of a memoryview begins, which it holds."""
+    cdef Py_buffer held
+    PyObject_GetBuffer(view, &held, PyBUF_SIMPLE)
+    PyBuffer_Release(&held)
+    return <uint8_t *>held.buf
 
 
 cdef object open_chunk(list frames, list topics, Receiver receiver, bint copy):
@@ -283,10 +298,13 @@ cdef object open_chunk(list frames, list topics, Receiver receiver, bint copy):
             if not view.c_contiguous:
                 view = memoryview(bytes(view))
             in_place = not (copy or shared or view.readonly)
+            items[i].frame, items[i].len = address_of(view), view.nbytes
+            if overlaps(items, i, in_place):
+                in_place, view = False, memoryview(bytes(view))
             PyObject_GetBuffer(view, &views[i], PyBUF_WRITABLE if in_place else PyBUF_SIMPLE)
             held += 1
-            items[i].frame, items[i].len = <uint8_t *>views[i].buf, views[i].len
-            if in_place and not overlaps(items, i):
+            items[i].frame = <uint8_t *>views[i].buf
+            if in_place:
                 bases.append(view.cast("B"))
             else:
                 fresh = bytearray(views[i].len)

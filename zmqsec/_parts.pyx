@@ -88,24 +88,42 @@ cdef inline object leaf_of(const uint8_t *data, size_t size, object view, size_t
     return view[offset:offset + size]
 
 
+# Parts are walked after they were scanned, and the memory that they stand in may be the user's.
+cdef str WRITTEN = "the memory of a message was written to while it was opened"
+
+
+cdef size_t length_of(const uint8_t *data, size_t room, uint32_t *kind) except? 0xFFFFFFFF:
+    """Type and length of the part at `data`, in which `room` bytes are left."""
+    cdef uint32_t head
+    if room >= ZS_PART_HEAD_BYTES:
+        head = load32(data)
+        kind[0] = head & 3
+        if head >> 2 <= room - ZS_PART_HEAD_BYTES:
+            return head >> 2
+    raise PartsError(WRITTEN)
+
+
+cdef object metadata_of(const uint8_t *value, size_t size, bint critical):
+    cdef size_t name = value[0] if size > 0 else 0
+    if name + 1 > size:
+        raise PartsError(WRITTEN)
+    return Metadata(value[1:1 + name].decode("utf-8", "replace"), value[1 + name:size], critical)
+
+
 cdef list parts_of(const uint8_t *data, size_t size, object view, size_t offset):
     """The parts of a list that was scanned before."""
     cdef list parts = []
     cdef size_t at = 0, length
-    cdef uint32_t head, kind
-    cdef uint8_t name
+    cdef uint32_t kind = 0
     while at < size:
-        head = load32(data + at)
-        kind, length = head & 3, head >> 2
+        length = length_of(data + at, size - at, &kind)
         at += ZS_PART_HEAD_BYTES
         if kind == ZS_PART_LEAF:
             parts.append(leaf_of(data + at, length, view, offset + at))
         elif kind == ZS_PART_LIST:
             parts.append(parts_of(data + at, length, view, offset + at))
         else:
-            name = data[at]
-            parts.append(Metadata(data[at + 1:at + 1 + name].decode("utf-8"), data[at + 1 + name:at + length],
-                                  kind == ZS_PART_CRITICAL))
+            parts.append(metadata_of(data + at, length, kind == ZS_PART_CRITICAL))
         at += length
     return parts
 
@@ -113,10 +131,9 @@ cdef list parts_of(const uint8_t *data, size_t size, object view, size_t offset)
 cdef int add_leaves(list into, const uint8_t *data, size_t size, object view, size_t offset) except -1:
     """Append the leaves of a scanned list, depth first."""
     cdef size_t at = 0, length
-    cdef uint32_t head, kind
+    cdef uint32_t kind = 0
     while at < size:
-        head = load32(data + at)
-        kind, length = head & 3, head >> 2
+        length = length_of(data + at, size - at, &kind)
         at += ZS_PART_HEAD_BYTES
         if kind == ZS_PART_LEAF:
             into.append(leaf_of(data + at, length, view, offset + at))
