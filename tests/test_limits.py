@@ -56,6 +56,12 @@ def test_limits_names_are_in_both_but_for_known_ones() -> None:
     only_in_python -= set(constants())
     assert only_in_python == {
         "MAX_METADATA_NAME_BYTES",
+        "MAX_LIST_ENTRIES",
+        "MAX_LIST_ENTRY_BYTES",
+        "MIN_REVOCATION_BYTES",
+        "MAX_REVOCATION_BYTES",
+        "MAX_CREDENTIALS",
+        "MAX_CREDENTIALS_OF_ONE",
         "MAX_NAME_BYTES",
         "PASSPHRASE_OPERATIONS",
         "PASSPHRASE_MEMORY",

@@ -11,6 +11,8 @@ from typing import Final
 # The sealed part (spec: "The sealed part").
 MAGIC: Final = b"\x00ZS"
 ATTESTATION_MAGIC: Final = b"\x00ZA"
+CREDENTIAL_MAGIC: Final = b"\x00ZC"
+REVOCATION_MAGIC: Final = b"\x00ZR"
 VERSION: Final = 1
 HEADER_BYTES: Final = 32
 TAG_BYTES: Final = 16
@@ -28,6 +30,21 @@ SECRET_KEY_BYTES: Final = 64
 SIGNATURE_BYTES: Final = 64
 FINGERPRINT_BYTES: Final = 32
 MAX_NAME_BYTES: Final = 255
+
+# Credentials and revocation lists.
+MIN_CREDENTIAL_BYTES: Final = 164
+MAX_CREDENTIAL_BYTES: Final = 4096
+CREDENTIAL_LISTS_OFFSET: Final = 96
+MAX_LIST_ENTRIES: Final = 255
+MAX_LIST_ENTRY_BYTES: Final = 255
+MIN_REVOCATION_BYTES: Final = 132
+MAX_REVOCATION_BYTES: Final = 16 * 1024 * 1024
+MAX_CREDENTIALS: Final = 65536
+MAX_CREDENTIALS_OF_ONE: Final = 8
+ROLE_SEND: Final = 1
+ROLE_RECEIVE: Final = 2
+ROLE_RELAY: Final = 4
+ROLE_ADMIN: Final = 8
 
 # Argon2id under an identity's passphrase: libsodium's "moderate", and what a file may ask for.
 PASSPHRASE_OPERATIONS: Final = 3
