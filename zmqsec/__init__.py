@@ -18,9 +18,11 @@ from __future__ import annotations
 from . import backend as _backend
 from .association import Association
 from .context import Context, Poller
+from .credential import Credential
 from .errors import (
     AssociationError,
     BackendError,
+    IdentityError,
     KeyFileError,
     PartsError,
     Reason,
@@ -31,11 +33,15 @@ from .errors import (
     SuiteError,
     ZmqsecError,
 )
+from .identity import Identity, PublicIdentity, verify, verify_many
 from .keyring import Keyring
 from .message import Message, Metadata
+from .revocation import RevocationList
+from .rights import Rights, Role
 from .socket import Socket
 from .stats import Stats
 from .suites import Suite, register_suite, suite_names
+from .trust import Trust
 
 __version__ = "0.1.0"
 
@@ -52,15 +58,22 @@ __all__ = [
     "AssociationError",
     "BackendError",
     "Context",
+    "Credential",
+    "Identity",
+    "IdentityError",
     "KeyFileError",
     "Keyring",
     "Message",
     "Metadata",
     "PartsError",
     "Poller",
+    "PublicIdentity",
     "Reason",
     "Receiver",
     "Refusal",
+    "RevocationList",
+    "Rights",
+    "Role",
     "SequenceExhausted",
     "Session",
     "Socket",
@@ -69,10 +82,13 @@ __all__ = [
     "StreamError",
     "Suite",
     "SuiteError",
+    "Trust",
     "ZmqsecError",
     "backend",
     "open_many",
     "register_suite",
     "seal_many",
     "suite_names",
+    "verify",
+    "verify_many",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 from . import limits
 from .backend import implementation
 from .errors import AssociationError, KeyFileError, SuiteError
-from .keyfile import parse_toml, read_private, toml_string, write_private
+from .keyfile import check_keys, hex_bytes, parse_toml, read_private, toml_string, write_private
 from .suites import suite_by_name, suite_by_number
 
 _MAX_SPI = 0xFFFFFFFF
@@ -113,18 +113,11 @@ class Association(_Secret):
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Association:
         """Read what `save` wrote; refuses a file that its group or others can read or write."""
-        table = parse_toml(Path(path), read_private(Path(path)))
-        known = {"secret", *(one.name for one in fields(cls))}
-        unknown = sorted(set(table) - known)
-        if unknown:
-            raise KeyFileError(f"{path}: key {unknown[0]!r} is unknown; {', '.join(sorted(known))} are allowed")
-        for needed in ("name", "secret"):
-            if not isinstance(table.get(needed), str):
-                raise KeyFileError(f"{path}: {needed!r} must be there, as a string")
-        try:
-            secret = bytes.fromhex(table.pop("secret"))
-        except ValueError:
-            raise KeyFileError(f"{path}: 'secret' must be {2 * limits.KEY_BYTES} hexadecimal digits") from None
+        where = Path(path)
+        table = parse_toml(where, read_private(where))
+        check_keys(where, table, {"name", "secret"}, {one.name for one in fields(cls)})
+        secret = hex_bytes(where, table, "secret", limits.KEY_BYTES)
+        del table["secret"]
         try:
             return cls.from_secret(secret, **table)
         except (AssociationError, SuiteError) as error:

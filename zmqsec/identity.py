@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from . import ed25519, limits, sodium
 from .errors import IdentityError, KeyFileError
@@ -31,6 +31,8 @@ _KDF: Final = "argon2id"
 _PREFIX: Final = "zs1"
 _CLEAR_KEYS: Final = {"kind", "name", "public", "seed"}
 _SEALED_KEYS: Final = {"kind", "name", "public", "kdf", "operations", "memory", "salt", "nonce", "sealed_seed"}
+#: What the file of a pinned key may say besides; keydir.py reads it.
+RIGHTS_KEYS: Final = frozenset({"roles", "routing_ids", "publish", "read"})
 
 
 def fingerprint(key: bytes) -> bytes:
@@ -88,27 +90,38 @@ class PublicIdentity:
         """Whether the signature of the message is this identity's."""
         return verify(self.key, message, signature)
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the public key as TOML with file mode 0644; there is nothing secret in it."""
+    def save(
+        self, path: str | os.PathLike[str], *, kind: Literal["public", "authority"] = "public", overwrite: bool = False
+    ) -> None:
+        """Write the public key as TOML with file mode 0644; there is nothing secret in it.
+
+        In a keyring's directory a file of the kind "public" pins the key, and one of the kind "authority" makes the
+        credentials good that the key signs.
+        """
+        write_file(Path(path), self.to_toml(kind).encode(), PUBLIC, overwrite)
+
+    def to_toml(self, kind: Literal["public", "authority"] = "public") -> str:
+        """What `save` writes."""
         lines = [
-            "# zmqsec public identity",
-            'kind = "public"',
+            f"# zmqsec {'authority' if kind == 'authority' else 'public identity'} {self}",
+            f'kind = "{kind}"',
             f"name = {toml_string(self.name)}",
             f'public = "{self.key.hex()}"',
         ]
-        write_file(Path(path), ("\n".join(lines) + "\n").encode(), PUBLIC, overwrite)
+        return "\n".join(lines) + "\n"
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> PublicIdentity:
+    def load(cls, path: str | os.PathLike[str], *, kind: Literal["public", "authority"] = "public") -> PublicIdentity:
         """Read what `save` wrote; refuses a file that its group or others can write."""
         where = Path(path)
-        return cls.from_table(where, parse_toml(where, read_public(where)))
+        return cls.from_table(where, parse_toml(where, read_public(where)), kind)
 
     @classmethod
-    def from_table(cls, path: Path, table: dict[str, Any]) -> PublicIdentity:
+    def from_table(cls, path: Path, table: dict[str, Any], kind: str = "public") -> PublicIdentity:
         """What the TOML file of a public identity says."""
-        check_keys(path, table, {"kind", "public"}, {"name"})
-        _check_kind(path, table, "public")
+        optional = {"name", *(RIGHTS_KEYS if kind == "public" else ())}
+        check_keys(path, table, {"kind", "public"}, optional)
+        _check_kind(path, table, kind)
         try:
             return cls(hex_bytes(path, table, "public", limits.PUBLIC_KEY_BYTES), table.get("name", ""))
         except IdentityError as error:

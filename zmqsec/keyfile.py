@@ -76,6 +76,11 @@ def read_public(path: Path) -> str:
     return _text(path, read_file(path, _OTHERS_WRITE))
 
 
+def read_any(path: Path) -> str:
+    """The text of a regular file, whoever may write it: to look what it is, before it is read as that."""
+    return _text(path, read_file(path, 0))
+
+
 def read_file(path: Path, forbidden: int = _OTHERS_WRITE, most: int = _MAX_FILE_BYTES) -> bytes:
     """A regular file of at most `most` bytes, none of whose mode bits is forbidden."""
     try:

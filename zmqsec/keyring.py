@@ -1,16 +1,20 @@
-"""The keyring (floor 10): the associations of a program by name, which running sockets follow."""
+"""The keyring (floor 11): associations, identities and trust of a program, which running sockets follow."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .association import Association
-from .errors import AssociationError, KeyFileError
+from .credential import Credential, newest
+from .errors import AssociationError, IdentityError
+from .identity import Identity
+from .keydir import Passphrase, read_directory
+from .trust import Trust
 
 
 class Keyring:
@@ -21,22 +25,50 @@ class Keyring:
     and `retire` the previous one when nothing sealed with it is under way any more.
     """
 
-    def __init__(self, associations: Iterable[Association] = ()) -> None:
+    def __init__(
+        self,
+        associations: Iterable[Association] = (),
+        *,
+        identities: Iterable[Identity] = (),
+        trust: Trust | None = None,
+    ) -> None:
         self._by_name: dict[str, Association] = {}
         self._accepted: dict[str, tuple[Association, ...]] = {}  # beside the current one, the newest last
         self._by_spi: dict[int, Association] = {}
         self._listeners: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.Lock()  # sockets are made in one thread while another changes the keyring
+        self._identities: dict[str, Identity] = {}
+        self._own: dict[bytes, tuple[Credential, ...]] = {}  # of these identities, by public key
+        #: Which other identities are trusted; a change reaches running sockets as that of an association does.
+        self.trust: Final = Trust() if trust is None else trust
+        self.trust.listen(self)
         for association in associations:
             self.add(association)
+        for identity in identities:
+            self.add_identity(identity)
 
     @classmethod
-    def load(cls, directory: str | os.PathLike[str]) -> Keyring:
-        """Every ``*.toml`` of a directory, in the order of their names."""
-        folder = Path(directory)
-        if not folder.is_dir():
-            raise KeyFileError(f"{folder} is not a directory; a keyring is a directory of *.toml files")
-        return cls(Association.load(path) for path in sorted(folder.glob("*.toml")))
+    def load(cls, directory: str | os.PathLike[str], passphrase: Passphrase = None) -> Keyring:
+        """Associations, identities, pinned keys, authorities, credentials and revocation lists of a directory.
+
+        Every ``*.toml``, ``*.cred`` and ``*.revoked`` is read, in the order of their names. `passphrase` is one for all
+        identities that have one, or a function that is given the file's path.
+        """
+        found = read_directory(directory, passphrase)
+        made = cls(found.associations, identities=found.identities, trust=found.trust)
+        for credential in found.own:
+            made.add_credential(credential)
+        return made
+
+    def reload_trust(self, directory: str | os.PathLike[str]) -> None:
+        """Read a directory again, and trust whom it names now, in one step.
+
+        The credentials of one's own identities are read again too; associations and identities stay as they are.
+        """
+        found = read_directory(directory, trust_only=True)
+        keys = {one.key for one in self.identities}
+        self._own = {key: tuple(one for one in found.own if one.subject == key) for key in keys}
+        self.trust.take(found.trust)
 
     def add(self, association: Association) -> None:
         """Add an association; its name and its SPI must be new."""
@@ -109,6 +141,42 @@ class Keyring:
         except KeyError:
             there = ", ".join(sorted(self._by_name)) or "none"
             raise AssociationError(f"no association named {name!r} in the keyring; there are: {there}") from None
+
+    def add_identity(self, identity: Identity) -> None:
+        """Add an identity of one's own; its name must be new."""
+        if not isinstance(identity, Identity):
+            raise IdentityError(f"{type(identity).__name__} is no Identity of one's own; see trust.pin for others'")
+        if identity.name in self._identities:
+            raise IdentityError(f"the keyring has an identity named {identity.name!r} already")
+        self._identities[identity.name] = identity
+
+    def identity(self, name: str) -> Identity:
+        """One's own identity of that name; IdentityError names those that are there."""
+        try:
+            return self._identities[name]
+        except KeyError:
+            there = ", ".join(map(repr, sorted(self._identities))) or "none"
+            raise IdentityError(f"no identity named {name!r} in the keyring; there are: {there}") from None
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """One's own identities."""
+        return tuple(self._identities.values())
+
+    def add_credential(self, credential: Credential) -> None:
+        """Keep a credential of an identity of one's own, to be shown to others."""
+        if all(credential.subject != one.key for one in self._identities.values()):
+            raise IdentityError(f"the credential is of {credential.subject.hex()}, none of this keyring's identities")
+        self._own[credential.subject] = (*self._own.get(credential.subject, ()), credential)
+
+    def credential(self, identity: Identity, now: float | None = None) -> Credential | None:
+        """What this identity has to show: of its credentials that hold now, the one that holds longest."""
+        now = time.time() if now is None else now
+        return newest(one for one in self._own.get(identity.key, ()) if one.is_valid_at(now))
+
+    def trust_changed(self) -> None:
+        """The trust calls this after each change."""
+        self._tell()
 
     def listen(self, listener: Any) -> None:
         """Call ``listener.keyring_changed()`` after each change, for as long as the listener lives."""
