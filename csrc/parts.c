@@ -5,8 +5,7 @@
 
 static const uint8_t TOPIC[5] = {'t', 'o', 'p', 'i', 'c'};
 
-/* UTF-8 of RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static bool is_utf8(const uint8_t *s, size_t len) {
+bool zs_is_utf8(const uint8_t *s, size_t len) {
     size_t i = 0;
     while (i < len) {
         uint8_t lead = s[i++];
@@ -45,7 +44,7 @@ static zs_status scan_metadata(zs_parts_found *found, const uint8_t *value, size
                                bool directly_in_header, const zs_parts_limits *limits) {
     if (len < 1 || value[0] == 0 || (size_t)value[0] + 1 > len) return ZS_MALFORMED;
     zs_span name = {value + 1, value[0], ZS_RAW};
-    if (!is_utf8(name.data, name.len)) return ZS_MALFORMED;
+    if (!zs_is_utf8(name.data, name.len)) return ZS_MALFORMED;
     if (span_is(name, TOPIC, sizeof TOPIC)) {
         if (directly_in_header) {
             if (!critical || found->topic.data != NULL) return ZS_MALFORMED;

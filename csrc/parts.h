@@ -33,6 +33,9 @@ typedef struct zs_parts_found {
 /* Which list is scanned: `topic` is understood in the header only, a bundle's body holds lists only. */
 typedef enum zs_parts_place { ZS_IN_HEADER, ZS_IN_BODY, ZS_IN_BUNDLE } zs_parts_place;
 
+/* UTF-8 of RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+bool zs_is_utf8(const uint8_t *s, size_t len);
+
 /* Scan one implicit list, adding to `found`; ZS_MALFORMED, ZS_TOO_LARGE, ZS_UNKNOWN_CRITICAL or ZS_OK. */
 zs_status zs_parts_scan(zs_parts_found *found, const uint8_t *data, size_t len, zs_parts_place place,
                         const zs_parts_limits *limits);
