@@ -2,6 +2,7 @@
 #include "channel.h"
 
 #include "impl.h"
+#include "pool.h"
 
 #include <errno.h>
 
@@ -170,10 +171,15 @@ int zs_channel_open_items(zs_channel *channel, bool subscriptions, zs_open_item 
     return 0;
 }
 
+static int make_frame(const zs_zmq *zmq, zs_msg *frame, size_t size) {
+    if (size < ZS_POOL_SHORTEST || size > ZS_POOL_LONGEST) return zmq->msg_init_size(frame, size);
+    return zs_pool_frame(zmq, frame, size);
+}
+
 int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count) {
     for (size_t i = 0; i < count; i++) {
         zs_msg *frame = &channel->frames[channel->frame_count];
-        if (channel->zmq->msg_init_size(frame, items[i].size) != 0) {
+        if (make_frame(channel->zmq, frame, items[i].size) != 0) {
             int error = channel->zmq->last_errno();
             zs_channel_release(channel);
             return error;

@@ -51,6 +51,7 @@ const char *zs_libs_resolve(zs_libs *libs, const char *const *paths) {
         {"crypto_aead_chacha20poly1305_ietf_decrypt_detached", &libs->sodium.chacha_open},
         {"zmq_msg_init", &libs->zmq.msg_init},
         {"zmq_msg_init_size", &libs->zmq.msg_init_size},
+        {"zmq_msg_init_data", &libs->zmq.msg_init_data},
         {"zmq_msg_close", &libs->zmq.msg_close},
         {"zmq_msg_move", &libs->zmq.msg_move},
         {"zmq_msg_data", &libs->zmq.msg_data},

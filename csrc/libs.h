@@ -53,6 +53,7 @@ typedef struct zs_sodium {
 typedef struct zs_zmq {
     int (*msg_init)(zs_msg *msg);
     int (*msg_init_size)(zs_msg *msg, size_t size);
+    int (*msg_init_data)(zs_msg *msg, void *data, size_t size, void (*release)(void *data, void *hint), void *hint);
     int (*msg_close)(zs_msg *msg);
     int (*msg_move)(zs_msg *dest, zs_msg *src);
     void *(*msg_data)(zs_msg *msg);
