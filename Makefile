@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STRICT := -Wall -Wextra -Wconversion -Werror
 SOURCES := $(wildcard csrc/*.[ch] zmqsec/*.pyx zmqsec/*.pxd) setup.py pyproject.toml
 
-.PHONY: all demo test test-all-pythons lint check-c check-c-long bench vectors clean
+.PHONY: all demo test test-all-pythons lint check-c check-c-long check-fuzz fuzz bench vectors clean
 
 all: $(VENV)/built
 
@@ -47,6 +47,15 @@ check-c: $(VENV)/built
 # Hours: every length, associated data and batch, and 10^7 random messages; TIER=avx2 walks one tier alone.
 check-c-long: $(VENV)/built
 	$(CHECK_C) check-long TIER=$(TIER)
+
+# The parsers under libFuzzer with ASan and UBSan: 30 s each, or an hour each (FUZZ_SECONDS); TARGETS="wire parts" for some.
+check-fuzz:
+	@sh scripts/check-c-packages.sh
+	$(MAKE) -C csrc/fuzz check
+
+fuzz:
+	@sh scripts/check-c-packages.sh
+	$(MAKE) -C csrc/fuzz fuzz
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what `make check-c` needs beyond a compiler: valgrind with its header, clang with the runtimes of its sanitizers.
+# Installs what `make check-c` and `make fuzz` need beyond a compiler: valgrind with its header, clang with the runtimes of its sanitizers.
 set -eu
 here=$(dirname "$0")
 compiles() { echo 'int main(void) { return 0; }' | "$@" -x c -o /dev/null - 2>/dev/null; }
