@@ -12,7 +12,6 @@ from . import limits as L
 from .errors import SocketError
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EAGAIN, EINTR
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
@@ -101,7 +100,7 @@ cdef class Channel(Grip):
                     error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
                 if error == EAGAIN:
                     break  # SNDTIMEO has passed
-                PyErr_CheckSignals()
+                self.let_signals_in()
             if error != 0:
                 raise_zmq(error)
             self.sealed += 1
@@ -136,7 +135,6 @@ cdef class Channel(Grip):
                 taken = self.batch.fill_bundle(messages, sent, self.max_message)
                 if self.send_batch(flags) == 0:
                     break
-                self.sealed += 1
                 sent += taken
         finally:
             self.leave()
@@ -156,7 +154,6 @@ cdef class Channel(Grip):
                 if went < self.batch.count:
                     break
         finally:
-            self.sealed += sent
             self.leave()
             self.batch.clear()
         return sent
@@ -187,11 +184,12 @@ cdef class Channel(Grip):
                     error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
                 if error != EINTR:
                     break
-                PyErr_CheckSignals()
+                self.let_signals_in()
             if error != 0 and error != EAGAIN:
                 raise_zmq(error)
             return sent
         finally:
+            self.sealed += sent
             zs_wipe(&sender, sizeof(sender))
             zs_channel_release(&self.channel)
 
@@ -291,10 +289,10 @@ cdef class Channel(Grip):
         finally:
             self.receiver.busy = False
         if error == EINTR:
-            PyErr_CheckSignals()
+            self.let_signals_in()
             return self.receive_batch(maximum, flags, may_be_empty, items, owners, opening)
-        if error == EAGAIN and may_be_empty:
-            return 0
+        if error != 0 and may_be_empty:
+            return 0  # what was received before goes out; the next call meets the error again
         if error != 0:
             raise_zmq(error)
         if not self.alone:

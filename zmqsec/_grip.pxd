@@ -6,6 +6,8 @@ cdef class Grip:
     cdef zs_channel channel
     cdef object socket_reference, held
     cdef bint busy
+    cdef long owner
     cdef int hold(self, object socket) except -1
     cdef int enter(self) except -1
     cdef int leave(self) except -1
+    cdef int let_signals_in(self) except -1

@@ -8,7 +8,9 @@ import zmq
 
 from .errors import SocketError
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject, PyTypeObject
+from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF
 from cpython.weakref cimport PyWeakref_GetRef
 from libc.stdint cimport uintptr_t
@@ -40,7 +42,8 @@ cdef class Grip:
         cdef PyObject *socket = NULL
         cdef uintptr_t handle = 0
         if self.busy:
-            raise SocketError("this socket is in use by another thread; ZeroMQ's sockets are not thread-safe")
+            raise SocketError("this socket is in use by another call, of another thread or around a signal's handler; "
+                              "ZeroMQ's sockets are not thread-safe")
         if PyWeakref_GetRef(self.socket_reference, &socket):
             self.held = <object>socket
             Py_DECREF(self.held)
@@ -49,6 +52,7 @@ cdef class Grip:
             self.held = None
             raise zmq.ZMQError(zmq.ENOTSOCK)
         self.channel.socket = <void *>handle
+        self.owner = PyThread_get_thread_ident()
         self.busy = True
         return 0
 
@@ -56,3 +60,22 @@ cdef class Grip:
         self.held = None
         self.busy = False
         return 0
+
+    cdef int let_signals_in(self) except -1:
+        """Python's handlers have their turn in the middle of a call; one may close the socket, or raise."""
+        PyErr_CheckSignals()
+        if handle_of(self.held) != <uintptr_t>self.channel.socket:
+            raise zmq.ZMQError(zmq.ENOTSOCK)
+        return 0
+
+    def is_used_elsewhere(self):
+        """Whether another thread is in a call on the socket now: libzmq ends the process if it is closed then."""
+        return self.busy and self.owner != PyThread_get_thread_ident()
+
+    def poll(self, timeout, int flags):
+        """As zmq.Socket.poll, in milliseconds."""
+        self.enter()
+        try:
+            return zmq.Socket.poll(self.held, timeout, flags)
+        finally:
+            self.leave()

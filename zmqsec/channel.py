@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +52,7 @@ class Channel:
         self._socket = weakref.ref(socket)
         self.session, self.receiver = session, receiver
         self._layout, self._subscriptions = layout, accept_subscriptions
+        self._lock, self._owner = threading.Lock(), 0
         self._refusals: deque[Refusal] = deque(maxlen=limits.MAX_KEPT_REFUSALS)
         #: How many frames stood in front of each item that the last receive gave; empty where none can.
         self.fronts: list[int] = []
@@ -68,6 +71,29 @@ class Channel:
             raise zmq.ZMQError(zmq.ENOTSOCK)
         return socket
 
+    @contextlib.contextmanager
+    def _entered(self) -> Iterator[None]:
+        """Take the socket for one call."""
+        if not self._lock.acquire(blocking=False):
+            raise SocketError(
+                "this socket is in use by another call, of another thread or around a signal's handler; "
+                "ZeroMQ's sockets are not thread-safe"
+            )
+        self._owner = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def is_used_elsewhere(self) -> bool:
+        """Whether another thread is in a call on the socket now: libzmq ends the process if it is closed then."""
+        return self._lock.locked() and self._owner != threading.get_ident()
+
+    def poll(self, timeout: int | None, flags: int) -> int:
+        """As zmq.Socket.poll, in milliseconds."""
+        with self._entered():
+            return int(zmq.Socket.poll(self.socket, timeout, flags))
+
     def use_session(self, session: Session | None) -> None:
         """Seal with another session from now on; None: seal nothing."""
         self.session = session
@@ -83,22 +109,18 @@ class Channel:
         """Seal and send; returns how many went, fewer than given only with DONTWAIT or SNDTIMEO."""
         if self.session is None:
             raise SocketError("this socket has no session to seal with")
-        sent = 0
+        before = self.sealed
         every = list(messages)
-        for start in range(0, len(every), limits.BATCH):
-            batch = every[start : start + limits.BATCH]
-            for message, sealed in zip(
-                batch, seal_many(batch, self.session, max_message=self.max_message), strict=True
-            ):
-                try:
+        with self._entered(), contextlib.suppress(zmq.Again):
+            for start in range(0, len(every), limits.BATCH):
+                batch = every[start : start + limits.BATCH]
+                sealed = seal_many(batch, self.session, max_message=self.max_message)
+                for message, frame in zip(batch, sealed, strict=True):
                     for front in _front(message):
                         zmq.Socket.send(self.socket, front, flags | zmq.SNDMORE)
-                    zmq.Socket.send(self.socket, sealed, flags)
-                except zmq.Again:
-                    return sent
-                sent += 1
-                self.sealed += 1
-        return sent
+                    zmq.Socket.send(self.socket, frame, flags)
+                    self.sealed += 1
+        return self.sealed - before
 
     @staticmethod
     def are_plain(messages: list[Any], lists: bool) -> bool:
@@ -131,17 +153,23 @@ class Channel:
         if self.receiver is None:
             raise SocketError("this socket has no association to open with")
         out: list[Any] = []
-        self.fronts = []
+        with self._entered():
+            self.fronts = []
+            self._receive(out, max_messages, flags, form, copy)
+        return out
+
+    def _receive(self, out: list[Any], max_messages: int, flags: int, form: int, copy: bool) -> None:
+        assert self.receiver is not None
         now = None
         for _ in range(max_messages):
             if len(out) >= max_messages:
                 break
             try:
                 frames = self._receive_frames(flags)
-            except zmq.Again:
+            except zmq.ZMQError:
                 if now is None:
                     raise
-                break
+                break  # what was received before goes out; the next call meets the error again
             flags |= zmq.DONTWAIT
             if self.stale and self.follow is not None:
                 self.stale = False
@@ -151,7 +179,6 @@ class Channel:
             out += items
             if self._layout != limits.LAYOUT_PLAIN:
                 self.fronts += [front] * len(items)
-        return out
 
     def take_refusals(self) -> list[Refusal]:
         """The refusals since the last call, at most the newest 64; all are counted in the receiver."""

@@ -20,6 +20,7 @@ _MAX_REFUSED_IN_A_ROW = 1000
 
 # Plain integers: arithmetic with enum members costs as much as a whole message.
 _DONTWAIT = int(zmq.DONTWAIT)
+_POLLIN = int(zmq.POLLIN)
 
 
 class Receiving(zmq.Socket[bytes]):
@@ -258,11 +259,12 @@ class Receiving(zmq.Socket[bytes]):
 
     def _wait(self, deadline: float | None) -> bool:
         """Wait for something to receive; False if the deadline passed."""
+        channel = self._receiving()
         if deadline is None:
-            zmq.Socket.poll(self, None)
+            channel.poll(None, _POLLIN)
             return True
         left = deadline - time.monotonic()
-        return left > 0 and bool(zmq.Socket.poll(self, max(1, int(left * 1000))))
+        return left > 0 and bool(channel.poll(max(1, int(left * 1000)), _POLLIN))
 
 
 def _given_up(deadline: float | None, refused: int) -> bool:

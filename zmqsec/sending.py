@@ -81,7 +81,8 @@ class Sending(zmq.Socket[bytes]):
 
         A message is bytes-like, or a sequence of parts as for `send_multipart`, or a Message. With `bundle=True`
         messages that follow each other and share topic and envelope travel in one sealed part, of at most 1,024 parts
-        (each message counts one, and one for each of its parts) and `max_message` bytes.
+        (each message counts one, and one for each of its parts) and `max_message` bytes. Where it raises,
+        `stats.sealed` tells how many sealed parts had gone before.
         """
         state = self._state
         channel = self._sending_whole(flags)

@@ -149,10 +149,15 @@ class Socket(Sending, Receiving):
         return Stats(state.channel.sealed, state.channel.receiver.opened, refused)
 
     def close(self, linger: int | None = None) -> None:
-        """As pyzmq's."""
+        """As pyzmq's, but not while another thread is in a call on the socket: libzmq would end the process."""
+        state = self._state
+        if state is not None and state.channel is not None and state.channel.is_used_elsewhere():
+            raise SocketError(
+                "another thread is in a call on this socket; let it return, or terminate the context, which wakes it"
+            )
         super().close(linger)
-        if self._state is not None:
-            self._state.forget()
+        if state is not None:
+            state.forget()
 
     def get_monitor_socket(self, events: int | None = None, addr: str | None = None) -> Any:
         """As pyzmq's, and a plain socket: what it receives are libzmq's own events within this process."""
@@ -172,4 +177,6 @@ class Socket(Sending, Receiving):
         state = self._state
         if flags & zmq.POLLIN and (state.ready or state.rest):
             return int(zmq.POLLIN | (super().poll(0, flags & ~zmq.POLLIN) if flags & ~zmq.POLLIN else 0))
-        return int(super().poll(timeout, flags))
+        if state.channel is None:
+            return int(super().poll(timeout, flags))
+        return int(state.channel.poll(timeout, flags))
