@@ -40,33 +40,47 @@ static void apply(const zs_aead_job *job, const zs_ahead_stream *stream, size_t 
     }
 }
 
-static __attribute__((noinline)) void authenticate(const zs_aead_job *job, const zs_ahead_stream *stream, size_t lane,
-                                                   const uint8_t *text, uint64_t tag[2]) {
+INLINE void authenticate_with(zs_poly1_wide *wide, const zs_aead_job *job, const uint8_t *key, const uint8_t *text,
+                              uint64_t tag[2]) {
     zs_poly1 mac;
-    zs_poly1_init(&mac, (*stream)[0][lane]);
+    zs_poly1_init(&mac, key, wide);
     zs_poly1_blocks(&mac, job->ad, job->ad_len, job->ad_len);
     zs_poly1_blocks(&mac, text, job->len, job->len);
     zs_poly1_finish(&mac, job->ad_len, job->len, tag);
 }
 
+static __attribute__((noinline)) void authenticate_short(const zs_aead_job *job, const uint8_t *key,
+                                                         const uint8_t *text, uint64_t tag[2]) {
+    authenticate_with(NULL, job, key, text, tag);
+}
+
+/* The text is short, but not all that it is bound to. */
+static __attribute__((noinline)) void authenticate_long(const zs_aead_job *job, const uint8_t *key,
+                                                        const uint8_t *text, uint64_t tag[2]) {
+    zs_poly1_wide wide;
+    authenticate_with(&wide, job, key, text, tag);
+    zs_wipe(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
+}
+
+ZS_STACK_WIPER(wipe_few, 768)
+
+static void authenticate(const zs_aead_job *job, const uint8_t *key, const uint8_t *text, uint64_t tag[2]) {
+    if (job->ad_len < ZS_POLY1_WIDE_FROM) authenticate_short(job, key, text, tag);
+    else authenticate_long(job, key, text, tag);
+    wipe_few();
+}
+
 void zs_ahead_seal_avx512(zs_aead_job *job, const zs_ahead_stream *stream, size_t lane) {
     uint64_t tag[2];
     apply(job, stream, lane);
-    authenticate(job, stream, lane, job->out, tag);
-    wipe_stack();
-    zs_store64(job->tag, tag[0]);
-    zs_store64(job->tag + 8, tag[1]);
-    job->status = ZS_OK;
+    authenticate(job, (*stream)[0][lane], job->out, tag);
+    zs_hand_tag(job, tag[0], tag[1], false);
 }
 
 void zs_ahead_open_avx512(zs_aead_job *job, const zs_ahead_stream *stream, size_t lane) {
     uint64_t tag[2];
-    authenticate(job, stream, lane, job->in, tag);
-    wipe_stack();
-    uint64_t differ = (zs_load64(job->tag) ^ tag[0]) | (zs_load64(job->tag + 8) ^ tag[1]);
-    job->status = differ == 0 ? ZS_OK : ZS_FORGED;
-    if (differ == 0) apply(job, stream, lane);
-    else zs_wipe(job->out, job->len);
+    authenticate(job, (*stream)[0][lane], job->in, tag);
+    if (zs_hand_tag(job, tag[0], tag[1], true)) apply(job, stream, lane);
 }
 
 ZS_AVX512_END

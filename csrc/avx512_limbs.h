@@ -13,9 +13,10 @@
 
 ZS_AVX512_BEGIN
 
-#define INLINE static inline __attribute__((always_inline))
+typedef uint64_t v8 __attribute__((vector_size(64))); /* no __m512i: see avx512_rows.h */
 
-typedef __m512i v8;
+/* Without this at the head of a loop the compiler takes all powers of r into registers that it does not have. */
+#define KEEP_IN_MEMORY __asm__ volatile("" : : : "memory")
 
 typedef struct limbs {
     v8 l0, l1, l2;
@@ -30,22 +31,19 @@ typedef struct sums {
     v8 low0, low1, low2, high0, high1, high2;
 } sums;
 
-#define MASK44 _mm512_set1_epi64((INT64_C(1) << 44) - 1)
-#define MASK42 _mm512_set1_epi64((INT64_C(1) << 42) - 1)
-#define BIT128 _mm512_set1_epi64(INT64_C(1) << 40)
-#define ADD(a, b) _mm512_add_epi64(a, b)
-#define AND(a, b) _mm512_and_si512(a, b)
-#define SHR(a, n) _mm512_srli_epi64(a, n)
-#define SHL(a, n) _mm512_slli_epi64(a, n)
-#define LOW(s, a, b) _mm512_madd52lo_epu64(s, a, b)
-#define HIGH(s, a, b) _mm512_madd52hi_epu64(s, a, b)
+#define MASK44 ((UINT64_C(1) << 44) - 1)
+#define MASK42 ((UINT64_C(1) << 42) - 1)
+#define BIT128 (UINT64_C(1) << 40)
+#define RAW(x) ((__m512i)(x))
+#define LOW(s, a, b) ((v8)_mm512_madd52lo_epu64(RAW(s), RAW(a), RAW(b)))
+#define HIGH(s, a, b) ((v8)_mm512_madd52hi_epu64(RAW(s), RAW(a), RAW(b)))
 
 INLINE v8 lanes(const uint64_t *row) {
-    return _mm512_load_si512(row);
+    return (v8)_mm512_load_si512(row);
 }
 
 INLINE sums no_sums(void) {
-    v8 zero = _mm512_setzero_si512();
+    v8 zero = {0};
     return (sums){zero, zero, zero, zero, zero, zero};
 }
 
@@ -65,39 +63,40 @@ INLINE sums multiply_add(sums s, limbs x, multiplier m) {
 /* A high half weighs 2^52 more than its low half: 2^8 in the next limb; 2^10 over 2^130 in the last. */
 INLINE limbs carry(sums s) {
     limbs h;
-    h.l0 = AND(s.low0, MASK44);
-    s.low1 = ADD(s.low1, ADD(SHL(s.high0, 8), SHR(s.low0, 44)));
-    h.l1 = AND(s.low1, MASK44);
-    s.low2 = ADD(s.low2, ADD(SHL(s.high1, 8), SHR(s.low1, 44)));
-    h.l2 = AND(s.low2, MASK42);
-    v8 over = ADD(SHL(s.high2, 10), SHR(s.low2, 42));
-    h.l0 = ADD(h.l0, ADD(over, SHL(over, 2)));
-    h.l1 = ADD(h.l1, SHR(h.l0, 44));
-    h.l0 = AND(h.l0, MASK44);
+    h.l0 = s.low0 & MASK44;
+    s.low1 += (s.high0 << 8) + (s.low0 >> 44);
+    h.l1 = s.low1 & MASK44;
+    s.low2 += (s.high1 << 8) + (s.low1 >> 44);
+    h.l2 = s.low2 & MASK42;
+    v8 over = (s.high2 << 10) + (s.low2 >> 42);
+    h.l0 += over + (over << 2);
+    h.l1 += h.l0 >> 44;
+    h.l0 &= MASK44;
     return h;
 }
 
 INLINE limbs cut(v8 low, v8 high) {
-    return (limbs){AND(low, MASK44), AND(_mm512_shrdi_epi64(low, high, 44), MASK44), SHR(high, 24)};
+    return (limbs){low & MASK44, (v8)_mm512_shrdi_epi64(RAW(low), RAW(high), 44) & MASK44, high >> 24};
 }
 
 INLINE limbs block(v8 low, v8 high) {
     limbs m = cut(low, high);
-    m.l2 = _mm512_or_si512(m.l2, BIT128);
+    m.l2 |= BIT128;
     return m;
 }
 
 INLINE limbs add(limbs a, limbs b) {
-    return (limbs){ADD(a.l0, b.l0), ADD(a.l1, b.l1), ADD(a.l2, b.l2)};
+    return (limbs){a.l0 + b.l0, a.l1 + b.l1, a.l2 + b.l2};
 }
 
+#define CHOOSE(mask, old, new) ((v8)_mm512_mask_mov_epi64(RAW(old), mask, RAW(new)))
+
 INLINE limbs choose(__mmask8 mask, limbs old, limbs new) {
-    return (limbs){_mm512_mask_mov_epi64(old.l0, mask, new.l0), _mm512_mask_mov_epi64(old.l1, mask, new.l1),
-                   _mm512_mask_mov_epi64(old.l2, mask, new.l2)};
+    return (limbs){CHOOSE(mask, old.l0, new.l0), CHOOSE(mask, old.l1, new.l1), CHOOSE(mask, old.l2, new.l2)};
 }
 
 INLINE multiplier multiplier_of(limbs r) {
-    return (multiplier){r.l0, r.l1, r.l2, ADD(SHL(r.l1, 4), SHL(r.l1, 2)), ADD(SHL(r.l2, 4), SHL(r.l2, 2))};
+    return (multiplier){r.l0, r.l1, r.l2, (r.l1 << 4) + (r.l1 << 2), (r.l2 << 4) + (r.l2 << 2)};
 }
 
 INLINE multiplier load_multiplier(uint64_t row[5][8]) {
@@ -105,8 +104,8 @@ INLINE multiplier load_multiplier(uint64_t row[5][8]) {
 }
 
 INLINE void store_multiplier(uint64_t row[5][8], multiplier m) {
-    _mm512_store_si512(row[0], m.r0), _mm512_store_si512(row[1], m.r1), _mm512_store_si512(row[2], m.r2);
-    _mm512_store_si512(row[3], m.s1), _mm512_store_si512(row[4], m.s2);
+    _mm512_store_si512(row[0], RAW(m.r0)), _mm512_store_si512(row[1], RAW(m.r1)), _mm512_store_si512(row[2], RAW(m.r2));
+    _mm512_store_si512(row[3], RAW(m.s1)), _mm512_store_si512(row[4], RAW(m.s2));
 }
 
 ZS_AVX512_END

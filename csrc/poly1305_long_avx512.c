@@ -1,7 +1,7 @@
 /* poly1305_long_avx512.c: Poly1305 of one message: scalar blocks, and eight at a time with IFMA (floor 1).
  *
- * Scalar: h = h0 + 2^64 h1 + 2^128 h2 with h2 below 8 between blocks. As r1 is a multiple of 4, a product that
- * wraps round 2^130 uses s1 = 5 * r1 / 4 at 2^-2 its weight.
+ * Scalar: h = h0 + 2^64 h1 + 2^128 h2, h2 any word between blocks and below 5 between calls. As r1 is a multiple of 4,
+ * a product that wraps round 2^130 uses s1 = 5 * r1 / 4 at 2^-2 its weight.
  * Vector: radix 2^44; bounds as in poly1305_avx512.c.
  */
 #include "avx512.h"
@@ -15,9 +15,10 @@ ZS_AVX512_BEGIN
 
 __extension__ typedef unsigned __int128 u128;
 
-enum { GROUP = 128, WIDE_FROM = 3 * GROUP, RAISE_FROM = 16 * GROUP };
+enum { GROUP = 128, RAISE_FROM = 16 * GROUP };
 
-void zs_poly1_init(zs_poly1 *p, const uint8_t key[32]) {
+void zs_poly1_init(zs_poly1 *p, const uint8_t key[32], zs_poly1_wide *wide) {
+    p->wide = wide;
     p->h[0] = p->h[1] = p->h[2] = 0;
     p->r[0] = zs_load64(key) & UINT64_C(0x0FFFFFFC0FFFFFFF);
     p->r[1] = zs_load64(key + 8) & UINT64_C(0x0FFFFFFC0FFFFFFC);
@@ -31,20 +32,21 @@ typedef struct words {
     uint64_t w0, w1, w2;
 } words;
 
-static inline words step(words h, uint64_t m0, uint64_t m1, uint64_t r0, uint64_t r1, uint64_t s1) {
-    u128 t = (u128)h.w0 + m0;
-    h.w0 = (uint64_t)t;
-    t = (u128)h.w1 + m1 + (uint64_t)(t >> 64);
-    h.w1 = (uint64_t)t;
-    h.w2 += (uint64_t)(t >> 64) + 1; /* at most 9: the products with h2 fit 64 bits */
-    u128 d0 = (u128)h.w0 * r0 + (u128)h.w1 * s1;
-    u128 d1 = (u128)h.w0 * r1 + (u128)h.w1 * r0 + h.w2 * s1 + (uint64_t)(d0 >> 64);
-    uint64_t d2 = h.w2 * r0 + (uint64_t)(d1 >> 64);
-    t = (u128)(uint64_t)d0 + (d2 >> 2) + (d2 & ~UINT64_C(3));
-    h.w0 = (uint64_t)t;
-    t = (u128)(uint64_t)d1 + (uint64_t)(t >> 64);
-    h.w1 = (uint64_t)t;
-    h.w2 = (d2 & 3) + (uint64_t)(t >> 64);
+/* What is above 2^130 comes down five times; the carry out of that is the next step's, or settle's. */
+INLINE words step(words h, uint64_t m0, uint64_t m1, uint64_t r0, uint64_t r1, uint64_t s1) {
+    uint64_t a0 = h.w0 + m0, c0 = a0 < m0, a1 = h.w1 + m1, c1 = a1 < m1, over = (h.w2 >> 2) * 5;
+    a1 += c0, c1 += a1 < c0;
+    uint64_t h0 = a0 + over, c = h0 < over, h1 = a1 + c, h2 = (h.w2 & 3) + 1 + c1 + (h1 < c); /* at most 6 */
+    u128 d0 = (u128)h0 * r0 + (u128)h1 * s1, d1 = (u128)h0 * r1 + (u128)h1 * r0 + h2 * s1 + (uint64_t)(d0 >> 64);
+    return (words){(uint64_t)d0, (uint64_t)d1, h2 * r0 + (uint64_t)(d1 >> 64)}; /* the last below 2^64 as r0 < 2^60 */
+}
+
+INLINE words settle(words h) {
+    uint64_t over = (h.w2 >> 2) * 5;
+    h.w0 += over;
+    uint64_t c = h.w0 < over;
+    h.w1 += c;
+    h.w2 = (h.w2 & 3) + (h.w1 < c);
     return h;
 }
 
@@ -56,24 +58,24 @@ static void narrow_blocks(zs_poly1 *p, const uint8_t *in, size_t len) {
         __m128i last = _mm_maskz_loadu_epi8((__mmask16)_bzhi_u32(0xFFFF, (uint32_t)len), in);
         h = step(h, (uint64_t)_mm_cvtsi128_si64(last), (uint64_t)_mm_extract_epi64(last, 1), r0, r1, s1);
     }
+    h = settle(h);
     p->h[0] = h.w0, p->h[1] = h.w1, p->h[2] = h.w2;
 }
 
 /* Blocks 0 to 7 of a group come out in the order 0 4 1 5 2 6 3 7. */
 INLINE limbs group(const uint8_t *in) {
-    v8 a = _mm512_loadu_si512(in), b = _mm512_loadu_si512(in + 64);
-    return block(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    __m512i a = _mm512_loadu_si512(in), b = _mm512_loadu_si512(in + 64);
+    return block((v8)_mm512_unpacklo_epi64(a, b), (v8)_mm512_unpackhi_epi64(a, b));
+}
+
+INLINE limbs permute(__m512i order, limbs x) {
+#define ORDERED(l) ((v8)_mm512_permutexvar_epi64(order, RAW(l)))
+    return (limbs){ORDERED(x.l0), ORDERED(x.l1), ORDERED(x.l2)};
+#undef ORDERED
 }
 
 INLINE limbs spread(limbs x) {
-    v8 first = _mm512_setzero_si512();
-    return (limbs){_mm512_permutexvar_epi64(first, x.l0), _mm512_permutexvar_epi64(first, x.l1),
-                   _mm512_permutexvar_epi64(first, x.l2)};
-}
-
-INLINE limbs permute(v8 order, limbs x) {
-    return (limbs){_mm512_permutexvar_epi64(order, x.l0), _mm512_permutexvar_epi64(order, x.l1),
-                   _mm512_permutexvar_epi64(order, x.l2)};
+    return permute(_mm512_setzero_si512(), x);
 }
 
 INLINE limbs times(limbs a, limbs b) {
@@ -82,43 +84,47 @@ INLINE limbs times(limbs a, limbs b) {
 
 /* r^8 ... r by doubling: (r^2 r), (r^4 ... r), (r^8 ... r). */
 static void raise_to_8(zs_poly1 *p) {
-    limbs r = cut(_mm512_set1_epi64((int64_t)p->r[0]), _mm512_set1_epi64((int64_t)p->r[1]));
+    limbs r = cut((v8)_mm512_set1_epi64((int64_t)p->r[0]), (v8)_mm512_set1_epi64((int64_t)p->r[1]));
     limbs r2 = times(r, r);
     limbs two = choose(0x55, r, r2);
     limbs four = choose(0x33, two, times(two, r2));
     limbs eight = choose(0x0F, four, times(four, spread(four)));
-    store_multiplier(p->bulk[0], multiplier_of(spread(eight)));
-    store_multiplier(p->last, multiplier_of(permute(_mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0), eight)));
+    store_multiplier(p->wide->bulk[0], multiplier_of(spread(eight)));
+    store_multiplier(p->wide->last, multiplier_of(permute(_mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0), eight)));
     p->powers = 1;
 }
 
 static void raise_to_32(zs_poly1 *p) {
-    multiplier r8 = load_multiplier(p->bulk[0]);
+    multiplier r8 = load_multiplier(p->wide->bulk[0]);
     limbs x = {r8.r0, r8.r1, r8.r2};
-    for (size_t i = 1; i < 4; i++) store_multiplier(p->bulk[i], multiplier_of(x = carry(multiply_add(no_sums(), x, r8))));
+    for (size_t i = 1; i < 4; i++) {
+        x = carry(multiply_add(no_sums(), x, r8));
+        store_multiplier(p->wide->bulk[i], multiplier_of(x));
+    }
     p->powers = 4;
 }
 
 /* The scalar accumulator enters lane 0, where block 0 stands. */
 INLINE limbs widen(zs_poly1 *p) {
-    if (p->is_wide) return (limbs){lanes(p->wide[0]), lanes(p->wide[1]), lanes(p->wide[2])};
-    limbs h = cut(_mm512_zextsi128_si512(_mm_cvtsi64_si128((int64_t)p->h[0])),
-                  _mm512_zextsi128_si512(_mm_cvtsi64_si128((int64_t)p->h[1])));
-    h.l2 = ADD(h.l2, SHL(_mm512_zextsi128_si512(_mm_cvtsi64_si128((int64_t)p->h[2])), 40));
+    if (p->is_wide) return (limbs){lanes(p->wide->h[0]), lanes(p->wide->h[1]), lanes(p->wide->h[2])};
+#define FIRST(word) ((v8)_mm512_zextsi128_si512(_mm_cvtsi64_si128((int64_t)(word))))
+    limbs h = cut(FIRST(p->h[0]), FIRST(p->h[1]));
+    h.l2 += FIRST(p->h[2]) << 40;
+#undef FIRST
     return h;
 }
 
 /* The accumulator is kept as the sum before its multiplication by the next power, so that the last can differ. */
 static void wide_groups(zs_poly1 *p, const uint8_t *in, size_t groups) {
-    multiplier r8 = load_multiplier(p->bulk[0]);
+    multiplier r8 = load_multiplier(p->wide->bulk[0]);
     limbs h = widen(p);
     bool started = p->is_wide;
     if (p->powers == 4 && started) {
         for (; groups >= 4; groups -= 4, in += 4 * GROUP) {
-            sums s = multiply_add(no_sums(), group(in), load_multiplier(p->bulk[2]));
-            s = multiply_add(s, group(in + GROUP), load_multiplier(p->bulk[1]));
+            sums s = multiply_add(no_sums(), group(in), load_multiplier(p->wide->bulk[2]));
+            s = multiply_add(s, group(in + GROUP), load_multiplier(p->wide->bulk[1]));
             s = multiply_add(s, group(in + 2 * GROUP), r8);
-            s = multiply_add(s, h, load_multiplier(p->bulk[3]));
+            s = multiply_add(s, h, load_multiplier(p->wide->bulk[3]));
             h = add(carry(s), group(in + 3 * GROUP));
         }
     }
@@ -126,16 +132,18 @@ static void wide_groups(zs_poly1 *p, const uint8_t *in, size_t groups) {
         if (started) h = carry(multiply_add(no_sums(), h, r8));
         h = add(h, group(in));
     }
-    _mm512_store_si512(p->wide[0], h.l0), _mm512_store_si512(p->wide[1], h.l1), _mm512_store_si512(p->wide[2], h.l2);
+    _mm512_store_si512(p->wide->h[0], RAW(h.l0));
+    _mm512_store_si512(p->wide->h[1], RAW(h.l1));
+    _mm512_store_si512(p->wide->h[2], RAW(h.l2));
     p->is_wide = true;
 }
 
 /* Lane i times its power of r, summed, back to 64-bit words. */
 static void narrow(zs_poly1 *p) {
-    limbs h = {lanes(p->wide[0]), lanes(p->wide[1]), lanes(p->wide[2])};
-    h = carry(multiply_add(no_sums(), h, load_multiplier(p->last)));
-    uint64_t l0 = (uint64_t)_mm512_reduce_add_epi64(h.l0), l1 = (uint64_t)_mm512_reduce_add_epi64(h.l1);
-    uint64_t l2 = (uint64_t)_mm512_reduce_add_epi64(h.l2);
+    limbs h = {lanes(p->wide->h[0]), lanes(p->wide->h[1]), lanes(p->wide->h[2])};
+    h = carry(multiply_add(no_sums(), h, load_multiplier(p->wide->last)));
+    uint64_t l0 = (uint64_t)_mm512_reduce_add_epi64(RAW(h.l0)), l1 = (uint64_t)_mm512_reduce_add_epi64(RAW(h.l1));
+    uint64_t l2 = (uint64_t)_mm512_reduce_add_epi64(RAW(h.l2));
     u128 t = (u128)l0 + ((u128)l1 << 44); /* each below 2^48 */
     p->h[0] = (uint64_t)t;
     t = (t >> 64) + ((u128)l2 << 24);
@@ -151,7 +159,7 @@ static void narrow(zs_poly1 *p) {
 
 void zs_poly1_blocks(zs_poly1 *p, const uint8_t *in, size_t len, size_t total) {
     size_t groups = len / GROUP;
-    if (groups > 0 && (p->is_wide || total >= WIDE_FROM)) {
+    if (groups > 0 && p->wide != NULL && (p->is_wide || total >= ZS_POLY1_WIDE_FROM)) {
         if (p->powers == 0) raise_to_8(p);
         if (p->powers == 1 && total >= RAISE_FROM) raise_to_32(p);
         wide_groups(p, in, groups);
@@ -164,8 +172,9 @@ void zs_poly1_blocks(zs_poly1 *p, const uint8_t *in, size_t len, size_t total) {
 
 void zs_poly1_finish(zs_poly1 *p, uint64_t ad_len, uint64_t len, uint64_t tag[2]) {
     if (p->is_wide) narrow(p);
+    if (p->powers == 4) zs_wipe(p->wide->bulk[1], 3 * sizeof p->wide->bulk[1]);
     uint64_t r0 = p->r[0], r1 = p->r[1];
-    words h = step((words){p->h[0], p->h[1], p->h[2]}, ad_len, len, r0, r1, r1 + (r1 >> 2));
+    words h = settle(step((words){p->h[0], p->h[1], p->h[2]}, ad_len, len, r0, r1, r1 + (r1 >> 2)));
     /* h is below 2 * (2^130 - 5): g = h + 5 passes 2^130 exactly when h is not below the prime. */
     u128 t = (u128)h.w0 + 5;
     uint64_t g0 = (uint64_t)t;
@@ -176,11 +185,6 @@ void zs_poly1_finish(zs_poly1 *p, uint64_t ad_len, uint64_t len, uint64_t tag[2]
     t = (u128)h.w0 + p->pad[0];
     tag[0] = (uint64_t)t;
     tag[1] = h.w1 + p->pad[1] + (uint64_t)(t >> 64);
-}
-
-void zs_poly1_wipe(zs_poly1 *p) {
-    if (p->powers > 0) zs_wipe(p, sizeof *p);
-    else zs_wipe(p->h, sizeof p->h + sizeof p->r + sizeof p->pad);
 }
 
 ZS_AVX512_END

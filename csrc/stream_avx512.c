@@ -1,7 +1,7 @@
-/* stream_avx512.c: messages one after the other, the key stream of all of them made sixteen blocks at a time (floor 1).
+/* stream_avx512.c: messages one after the other, the key stream of all of them made in common lanes (floor 1).
  *
- * For one long message the lanes are sixteen consecutive counters; for a few short ones the blocks of several
- * messages share a pass. Block 0 of every message is its one-time Poly1305 key, the text begins with block 1.
+ * For a few short messages up to 32 of their blocks share a pass; of a long one 32 blocks in a row are enciphered in
+ * their place. Block 0 of every message is its one-time Poly1305 key, the text begins with block 1.
  */
 #include "avx512.h"
 
@@ -13,20 +13,25 @@
 
 ZS_AVX512_BEGIN
 
-enum { MAC_GROUP = 128 };
+enum {
+    MAC_GROUP = 128,
+    FEW = 8,                     /* blocks that zs_chacha_few makes */
+    MOST = 2 * ZS_LANES16,       /* blocks that one pass makes */
+    MOST_OF_ONE = ZS_LANES16 + 4 /* up to so many, sixteen and then the rest are sooner made than MOST */
+};
 
 typedef struct cursor {
-    size_t job;    /* which message the next lane belongs to */
-    size_t block;  /* and which of its blocks */
+    size_t job;   /* which message the next block belongs to */
+    size_t block; /* and which of its blocks */
 } cursor;
 
 typedef struct machine {
-    zs_chacha16 cipher;
     zs_poly1 mac;
-    _Alignas(64) uint8_t stream[ZS_LANES16][64];
-    uint32_t counter[ZS_LANES16];
-    size_t authenticated; /* bytes of the current message's text */
-    size_t whole_run;     /* the lanes all hold this message's key; SIZE_MAX if they do not */
+    zs_poly1_wide *wide;
+    uint8_t (*stream)[64]; /* MOST blocks, or FEW where no more are to come */
+    zs_chacha16 *cipher;   /* two of them, or none */
+    size_t authenticated;  /* bytes of the current message's text */
+    size_t run;            /* the message whose key all lanes of cipher[0] hold, SIZE_MAX if they do not */
 } machine;
 
 static size_t blocks_of(const zs_aead_job *job) {
@@ -41,31 +46,36 @@ static uint8_t *out_at(const zs_aead_job *job, size_t at) {
     return job->far_out != NULL && at >= ZS_NEAR_BYTES ? job->far_out + (at - ZS_NEAR_BYTES) : job->out + at;
 }
 
-/* One pass of the cipher for the sixteen blocks from `c` on; lanes after the last message repeat its last block. */
-static void fill_lanes(machine *m, zs_aead_job *const *jobs, size_t count, cursor c) {
-    const uint8_t *key[ZS_LANES16];
-    uint64_t sequence[ZS_LANES16];
-    size_t first = c.job, used = ZS_LANES16;
-    for (size_t i = 0; i < ZS_LANES16; i++) {
+/* One pass of the cipher for the blocks from `c` on; how many. Lanes after the last message repeat its last block. */
+static size_t fill_lanes(machine *m, zs_aead_job *const *jobs, size_t count, cursor c) {
+    const uint8_t *key[MOST];
+    uint64_t sequence[MOST];
+    uint32_t counter[2][ZS_LANES16];
+    size_t blocks = MOST, lanes = MOST;
+    for (size_t i = 0; i < lanes; i++) {
         key[i] = jobs[c.job]->key;
         sequence[i] = jobs[c.job]->sequence;
-        m->counter[i] = (uint32_t)c.block;
-        if (c.block > 0) {
-            _mm_prefetch(in_at(jobs[c.job], 64 * (c.block - 1)), _MM_HINT_T0);
-            _mm_prefetch(out_at(jobs[c.job], 64 * (c.block - 1)), _MM_HINT_T0);
-        }
+        counter[i / ZS_LANES16][i % ZS_LANES16] = (uint32_t)c.block;
         if (c.block + 1 < blocks_of(jobs[c.job])) c.block++;
         else if (c.job + 1 < count) c.job++, c.block = 0;
-        else if (used == ZS_LANES16) used = i + 1;
+        else if (blocks == MOST) {
+            blocks = i + 1;
+            lanes = blocks <= FEW ? FEW : blocks <= MOST_OF_ONE ? ZS_LANES16 : MOST;
+        }
     }
-    if (used <= ZS_LANES16 / 2) {
-        zs_chacha8_stream(key, sequence, m->counter, m->stream);
-        return;
+    if (lanes == FEW) {
+        zs_chacha_few(key, sequence, counter[0], blocks, m->stream);
+        return blocks;
     }
-    bool whole = c.job == first;
-    if (!whole || m->whole_run != first) zs_chacha16_load(&m->cipher, key, sequence);
-    m->whole_run = whole ? first : SIZE_MAX;
-    zs_chacha16_stream(&m->cipher, m->counter, m->stream);
+    m->run = SIZE_MAX;
+    zs_chacha16_load(&m->cipher[0], key, sequence);
+    if (lanes == ZS_LANES16) {
+        zs_chacha16_stream(&m->cipher[0], counter[0], m->stream);
+    } else {
+        zs_chacha16_load(&m->cipher[1], key + ZS_LANES16, sequence + ZS_LANES16);
+        zs_chacha16_stream2(m->cipher, counter, m->stream);
+    }
+    return blocks < lanes ? blocks : lanes;
 }
 
 static void apply_run(const uint8_t *stream, const uint8_t *in, uint8_t *out, size_t len) {
@@ -97,12 +107,12 @@ static void authenticate(machine *m, const zs_aead_job *job, const uint8_t *text
     m->authenticated = end;
 }
 
-/* The lanes from `lane` on that belong to the message at `c`: its key if it begins here, then text. */
-static size_t segment(machine *m, zs_aead_job *job, size_t block, size_t lane, bool opening) {
-    size_t blocks = blocks_of(job) - block, room = ZS_LANES16 - lane;
+/* The blocks from `lane` to `lanes` that belong to the message at `block`: its key if it begins here, then text. */
+static size_t segment(machine *m, zs_aead_job *job, size_t block, size_t lane, size_t lanes, bool opening) {
+    size_t blocks = blocks_of(job) - block, room = lanes - lane;
     size_t used = blocks < room ? blocks : room, skip = 0;
     if (block == 0) {
-        zs_poly1_init(&m->mac, m->stream[lane]);
+        zs_poly1_init(&m->mac, m->stream[lane], m->wide);
         zs_poly1_blocks(&m->mac, job->ad, job->ad_len, job->ad_len);
         m->authenticated = 0;
         skip = 1;
@@ -111,7 +121,7 @@ static size_t segment(machine *m, zs_aead_job *job, size_t block, size_t lane, b
     if (to > job->len) to = job->len;
     if (from > to) from = to;
     if (opening) authenticate(m, job, job->in, to, true);
-    apply(job, m->stream[0] + (lane + skip) * 64, from, to);
+    apply(job, m->stream[lane + skip], from, to);
     if (!opening) authenticate(m, job, job->out, to, false);
     return used;
 }
@@ -119,43 +129,90 @@ static size_t segment(machine *m, zs_aead_job *job, size_t block, size_t lane, b
 static void finish(machine *m, zs_aead_job *job, bool opening) {
     uint64_t tag[2];
     zs_poly1_finish(&m->mac, job->ad_len, job->len, tag);
-    if (!opening) {
-        zs_store64(job->tag, tag[0]);
-        zs_store64(job->tag + 8, tag[1]);
-        job->status = ZS_OK;
-        return;
-    }
-    uint64_t differ = (zs_load64(job->tag) ^ tag[0]) | (zs_load64(job->tag + 8) ^ tag[1]);
-    job->status = differ == 0 ? ZS_OK : ZS_FORGED;
-    if (differ == 0) return;
-    zs_wipe(job->out, job->far_out == NULL ? job->len : ZS_NEAR_BYTES);
-    if (job->far_out != NULL) zs_wipe(job->far_out, job->len - ZS_NEAR_BYTES);
+    zs_hand_tag(job, tag[0], tag[1], opening);
 }
 
-static inline __attribute__((always_inline)) void run(zs_aead_job *const *jobs, size_t count, bool opening) {
-    machine m;
-    m.whole_run = SIZE_MAX;
+/* MOST whole blocks of one message from `block` on, behind its first ZS_NEAR_BYTES. */
+static void long_run(machine *m, const zs_aead_job *job, size_t number, size_t block, bool opening) {
+    size_t from = (block - 1) * 64, to = from + MOST * 64;
+    if (m->run != number) {
+        const uint8_t *key[ZS_LANES16];
+        uint64_t sequence[ZS_LANES16];
+        for (size_t i = 0; i < ZS_LANES16; i++) key[i] = job->key, sequence[i] = job->sequence;
+        zs_chacha16_load(&m->cipher[0], key, sequence);
+        m->run = number;
+    }
+    if (opening) authenticate(m, job, job->in, to, true);
+    zs_chacha16_run(&m->cipher[0], (uint32_t)block, in_at(job, from), out_at(job, from));
+    if (!opening) authenticate(m, job, job->out, to, false);
+}
+
+static __attribute__((noinline)) void stream(machine *m, zs_aead_job *const *jobs, size_t count, bool opening) {
     cursor c = {0, 0};
+    m->run = SIZE_MAX;
     while (c.job < count) {
-        fill_lanes(&m, jobs, count, c);
-        for (size_t lane = 0; lane < ZS_LANES16 && c.job < count;) {
-            size_t used = segment(&m, jobs[c.job], c.block, lane, opening);
-            lane += used, c.block += used;
-            if (c.block == blocks_of(jobs[c.job])) {
-                finish(&m, jobs[c.job], opening);
-                c.job++, c.block = 0;
+        if (c.block > ZS_NEAR_BYTES / 64 && jobs[c.job]->len - (c.block - 1) * 64 >= MOST * 64) {
+            long_run(m, jobs[c.job], c.job, c.block, opening);
+            c.block += MOST;
+        } else {
+            for (size_t lane = 0, lanes = fill_lanes(m, jobs, count, c); lane < lanes;) {
+                size_t used = segment(m, jobs[c.job], c.block, lane, lanes, opening);
+                lane += used, c.block += used;
+                if (lane < lanes) finish(m, jobs[c.job], opening), c.job++, c.block = 0;
             }
         }
+        if (c.job < count && c.block == blocks_of(jobs[c.job])) finish(m, jobs[c.job], opening), c.job++, c.block = 0;
     }
-    zs_wipe(&m, sizeof m);
 }
 
-void zs_stream_seal_avx512(zs_aead_job *const *jobs, size_t count) {
-    run(jobs, count, false);
+ZS_STACK_WIPER(wipe_stack_short, 1536)
+ZS_STACK_WIPER(wipe_stack, 3 * 1024)
+
+/* Three sizes of the same, for to wipe takes its time too. */
+static void stream_short(zs_aead_job *const *jobs, size_t count, bool opening) {
+    _Alignas(64) uint8_t blocks[FEW][64];
+    machine m = {.wide = NULL, .stream = blocks, .cipher = NULL};
+    stream(&m, jobs, count, opening);
+    wipe_stack_short();
+    zs_wipe(blocks, sizeof blocks);
+    zs_wipe(&m.mac, sizeof m.mac);
 }
 
-void zs_stream_open_avx512(zs_aead_job *const *jobs, size_t count) {
-    run(jobs, count, true);
+static void stream_medium(zs_aead_job *const *jobs, size_t count, bool opening) {
+    _Alignas(64) uint8_t blocks[ZS_LANES16][64];
+    zs_chacha16 cipher;
+    zs_poly1_wide wide;
+    machine m = {.wide = &wide, .stream = blocks, .cipher = &cipher};
+    stream(&m, jobs, count, opening);
+    wipe_stack_short();
+    zs_wipe(blocks, sizeof blocks);
+    zs_wipe(&cipher, offsetof(zs_chacha16, first));
+    zs_wipe(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
+    zs_wipe(&m.mac, sizeof m.mac);
+}
+
+static void stream_long(zs_aead_job *const *jobs, size_t count, bool opening) {
+    _Alignas(64) uint8_t blocks[MOST][64];
+    zs_chacha16 cipher[2];
+    zs_poly1_wide wide;
+    machine m = {.wide = &wide, .stream = blocks, .cipher = cipher};
+    stream(&m, jobs, count, opening);
+    wipe_stack();
+    zs_wipe(blocks, sizeof blocks);
+    zs_wipe(cipher, sizeof cipher);
+    zs_wipe(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
+    zs_wipe(&m.mac, sizeof m.mac);
+}
+
+void zs_stream_avx512(zs_aead_job *const *jobs, size_t count, bool opening) {
+    size_t blocks = 0, longest_ad = 0;
+    for (size_t i = 0; i < count && blocks <= MOST_OF_ONE; i++) {
+        blocks += blocks_of(jobs[i]);
+        if (jobs[i]->ad_len > longest_ad) longest_ad = jobs[i]->ad_len;
+    }
+    if (blocks <= FEW && longest_ad < ZS_POLY1_WIDE_FROM) stream_short(jobs, count, opening);
+    else if (blocks <= MOST_OF_ONE) stream_medium(jobs, count, opening);
+    else stream_long(jobs, count, opening);
 }
 
 ZS_AVX512_END
