@@ -14,26 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli_helpers import COMMAND, ENVIRONMENT, failure, run
 
 import zmqsec
-
-COMMAND = [sys.executable, "-m", "zmqsec"]
-TREE = str(Path(zmqsec.__file__).parents[1])
-ENVIRONMENT = {**os.environ, "PYTHONPATH": TREE, "COLUMNS": "100"}
-ENVIRONMENT.pop("ZMQSEC_KEY", None)
-
-
-def run(*arguments: object, cwd: Path, given: bytes = b"", timeout: float = 30) -> subprocess.CompletedProcess[bytes]:
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, input=given, env=ENVIRONMENT, capture_output=True, timeout=timeout)
-
-
-def failure(result: subprocess.CompletedProcess[bytes], code: int) -> str:
-    """The one line of a user's mistake."""
-    text = result.stderr.decode()
-    assert result.returncode == code, text
-    assert len(text.splitlines()) == 1 and "Traceback" not in text, text
-    return text
 
 
 class Process:

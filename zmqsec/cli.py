@@ -19,6 +19,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from . import __version__, backend, pipe, suite_names
 from .association import Association
+from .cli_authority import authority
+from .cli_identity import identity
 from .context import Context
 from .errors import KeyFileError, StreamError, ZmqsecError
 from .inspect import InspectError, hex_view, inspect_part, legend, read_capture, tree
@@ -84,8 +86,13 @@ def cli() -> None:
     """Message-based security for ZeroMQ: sealed by the sender, opened only by the endpoints.
 
     Make a key with `keygen` and bring it to the other machine, pipe files and streams with `send` and `recv`, see with
-    `inspect` what a relay sees of a message, and with `demo` all of it at work.
+    `inspect` what a relay sees of a message, and with `demo` all of it at work. `identity` and `authority` make keys
+    that sign, and say what they may do.
     """
+
+
+cli.add_command(identity)
+cli.add_command(authority)
 
 
 # -- keygen ------------------------------------------------------------------------------------------------------------
@@ -342,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = error.exit_code
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "zmqsec"
-        click.echo(f"{command}: {error.format_message()}", err=True)
+        click.echo(f"{command}: {' '.join(error.format_message().split())}", err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted")
