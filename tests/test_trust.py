@@ -85,7 +85,7 @@ def test_trust_in_a_credential_ends_with_its_time() -> None:
     clock = FakeClock(NOW - 1)
     one = trust(clock=clock)
     one.add(credential())
-    said = "lacks a credential: number 7 is not valid now"
+    said = "has a credential, number 7, that is not valid now"
     assert why(one.check(ALICE.key, Role.SEND)) == ("not-permitted", said)
     for clock.now in (NOW, NOW + 60):
         assert one.check(ALICE.key, Role.SEND) is None
@@ -100,7 +100,7 @@ def test_trust_in_a_credential_ends_with_its_revocation(what: dict[str, Any]) ->
     one.learn(credential().raw)
     one.add(credential(BOB, serial=8))
     one.revoke(revocations(**what))
-    assert why(one.check(ALICE.key, Role.SEND)) == ("not-permitted", "lacks a credential: number 7 is revoked")
+    assert why(one.check(ALICE.key, Role.SEND)) == ("not-permitted", "has a credential, number 7, that is revoked")
     assert one.learn(credential().raw) == credential(), "it is what it is"
     assert one.check(ALICE.key, Role.SEND) is not None, "and remains revoked"
     assert one.check(BOB.key, Role.SEND) is None
@@ -155,7 +155,7 @@ def test_trust_that_requires_current_lists_wants_one_of_each_authority() -> None
     clock = FakeClock()
     one = trust(clock=clock, require_current_lists=True)
     one.add(credential(not_after=NOW + 1000))
-    said = "lacks a credential: its authority has no revocation list that is up to date"
+    said = "has a credential, number 7, of an authority without a current revocation list"
     assert why(one.check(ALICE.key, Role.SEND))[1] == said
     one.revoke(revocations())
     assert one.check(ALICE.key, Role.SEND) is None

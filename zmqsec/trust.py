@@ -221,11 +221,12 @@ class Trust:
                 return Refusal(Reason.BLOCKED, f"identity {key.hex()} is blocked")
             faults = []
             for rights, fault in self._claims(key, now):
-                fault = fault or rights.lacks(role, topic, routing_id)
+                if not fault and (lacking := rights.lacks(role, topic, routing_id)):
+                    fault = f"lacks {lacking}"
                 if not fault:
                     return None
                 faults.append(fault)
-        why = f"lacks {faults[0]}" if faults else "is neither pinned nor has a credential of a trusted authority"
+        why = faults[0] if faults else "is neither pinned nor has a credential of a trusted authority"
         return Refusal(Reason.NOT_PERMITTED, f"identity {key.hex()} {why}")
 
     def _claims(self, key: bytes, now: float) -> Iterator[tuple[Rights, str]]:
@@ -242,11 +243,11 @@ class Trust:
         """Why a credential does not count now; empty if it does."""
         revocations = self._lists.get(credential.authority)
         if revocations is not None and revocations.revokes(credential):
-            return f"a credential: number {credential.serial} is revoked"
+            return f"has a credential, number {credential.serial}, that is revoked"
         if not credential.is_valid_at(now):
-            return f"a credential: number {credential.serial} is not valid now"
+            return f"has a credential, number {credential.serial}, that is not valid now"
         if self.require_current_lists and (revocations is None or now > revocations.next_update):
-            return "a credential: its authority has no revocation list that is up to date"
+            return f"has a credential, number {credential.serial}, of an authority without a current revocation list"
         return ""
 
     def rights(self, key: bytes, now: float | None = None) -> tuple[Rights, ...]:
