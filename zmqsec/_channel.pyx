@@ -49,7 +49,6 @@ cdef class Channel(Grip):
                  accept_subscriptions=False):
         if layout not in (L.LAYOUT_PLAIN, L.LAYOUT_TOPIC, L.LAYOUT_ENVELOPE):
             raise SocketError(f"layout {layout}: 0 (plain), 1 (topic) or 2 (envelope) is allowed")
-        self.hold(socket)
         self.session, self.receiver = session, receiver
         self.subscriptions = accept_subscriptions
         self.batch = Batch()
@@ -57,6 +56,7 @@ cdef class Channel(Grip):
         self.refusals = deque(maxlen=L.MAX_KEPT_REFUSALS)
         self.max_message = L.MAX_MESSAGE_BYTES if receiver is None else receiver.receiver.max_message
         zs_channel_init(&self.channel, &engine_libs().zmq, <zs_layout><int>layout)
+        self.hold(socket)
 
     def __dealloc__(self):
         zs_wipe(&self.ahead, sizeof(self.ahead))

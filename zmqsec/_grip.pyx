@@ -15,14 +15,20 @@ from cpython.ref cimport Py_DECREF
 from cpython.weakref cimport PyWeakref_GetRef
 from libc.stdint cimport uintptr_t
 
-# The descriptor itself: pyzmq's sockets have a __getattr__, which makes every ordinary look-up slow.
+# The descriptors themselves: pyzmq's sockets have a __getattr__, which makes every ordinary look-up slow. The second
+# one is not in every backend; it says without making an integer whether the first has changed.
 cdef object UNDERLYING = zmq.Socket.underlying
+cdef object CLOSED = getattr(zmq.Socket, "_closed", None)
+
+
+cdef inline object read(object descriptor, object socket):
+    cdef object kind = type(descriptor)
+    return (<PyTypeObject *>kind).tp_descr_get(descriptor, socket, <object>type(socket))
 
 
 cdef inline uintptr_t handle_of(object socket) except? 0:
     """libzmq's socket, or 0 once it is closed."""
-    cdef object kind = type(UNDERLYING)
-    return (<PyTypeObject *>kind).tp_descr_get(UNDERLYING, socket, <object>type(socket))
+    return read(UNDERLYING, socket)
 
 
 cdef class Grip:
@@ -30,6 +36,7 @@ cdef class Grip:
 
     cdef int hold(self, object socket) except -1:
         self.socket_reference = weakref.ref(socket)
+        self.channel.socket = <void *>handle_of(socket)
         return 0
 
     @property
@@ -40,18 +47,17 @@ cdef class Grip:
     cdef int enter(self) except -1:
         """Take the socket for one call, and keep it alive meanwhile."""
         cdef PyObject *socket = NULL
-        cdef uintptr_t handle = 0
+        cdef bint usable = False
         if self.busy:
             raise SocketError("this socket is in use by another call, of another thread or around a signal's handler; "
                               "ZeroMQ's sockets are not thread-safe")
         if PyWeakref_GetRef(self.socket_reference, &socket):
             self.held = <object>socket
             Py_DECREF(self.held)
-            handle = handle_of(self.held)
-        if handle == 0:
+            usable = handle_of(self.held) != 0 if CLOSED is None else read(CLOSED, self.held) is False
+        if not usable:
             self.held = None
             raise zmq.ZMQError(zmq.ENOTSOCK)
-        self.channel.socket = <void *>handle
         self.owner = PyThread_get_thread_ident()
         self.busy = True
         return 0
