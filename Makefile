@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STRICT := -Wall -Wextra -Wconversion -Werror
 SOURCES := $(wildcard csrc/*.[ch] zmqsec/*.pyx zmqsec/*.pxd) setup.py pyproject.toml
 
-.PHONY: all demo test test-all-pythons lint check-c check-c-long check-fuzz fuzz bench vectors clean
+.PHONY: all demo test test-all-pythons lint check-c check-c-long check-memory check-fuzz fuzz bench vectors clean
 
 all: $(VENV)/built
 
@@ -56,6 +56,10 @@ check-fuzz:
 fuzz:
 	@sh scripts/check-c-packages.sh
 	$(MAKE) -C csrc/fuzz fuzz
+
+# Memory over 10^7 messages of each kind, two to five minutes; make test takes 2 * 10^5.
+check-memory: $(VENV)/built
+	ZMQSEC_MEMORY_MESSAGES=10000000 $(BIN)/python -m pytest -v tests/test_footprint.py
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
