@@ -18,13 +18,15 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/built: $(BIN)/python $(SOURCES)
-	ZMQSEC_REQUIRE_C=1 ZMQSEC_CFLAGS="$(STRICT)" $(BIN)/python -m pip install --quiet --editable '.[test,lint,bench,suite3]'
+	ZMQSEC_REQUIRE_C=1 ZMQSEC_CFLAGS="$(STRICT)" $(BIN)/python -m pip install --quiet --editable '.[test,lint,bench,suite3,relay,postgresql]'
 	@touch $@
 
 demo: $(VENV)/built
 	$(BIN)/zmqsec demo $(FILE)
 
+# The tests start a PostgreSQL of their own.
 test: $(VENV)/built
+	@sh scripts/test-packages.sh
 	ZMQSEC_REQUIRE_C=1 $(BIN)/python -m pytest $(ARGS)
 
 # Every CPython from 3.10 to 3.13 that is here: a fresh environment, an ordinary install, the whole suite.

@@ -12,7 +12,7 @@ for minor in 10 11 12 13; do
             "$candidate" -m venv "$work/venv-$minor"
             git clone --quiet "$here" "$work/clone-$minor"
             cd "$work/clone-$minor"
-            ZMQSEC_REQUIRE_C=1 "$work/venv-$minor/bin/python" -m pip install --quiet '.[test,suite3]'
+            ZMQSEC_REQUIRE_C=1 "$work/venv-$minor/bin/python" -m pip install --quiet '.[test,suite3,relay,postgresql]'
             rm -rf zmqsec
             ZMQSEC_REQUIRE_C=1 "$work/venv-$minor/bin/python" -m pytest -q ${ARGS:-}
             found="$found 3.$minor"

@@ -46,6 +46,10 @@ class SocketError(ZmqsecError, ValueError):
     """A secured socket was used in a way that its type or its association does not allow."""
 
 
+class ConfigError(ZmqsecError, ValueError):
+    """A configuration is missing something, or holds what is not allowed."""
+
+
 class StreamError(ZmqsecError):
     """A stream through the sealed pipe is incomplete or was altered."""
 

@@ -1,0 +1,1 @@
+"""The relay (floor 11): its configuration, its service, and what it knows of its peers."""
