@@ -42,7 +42,8 @@ def extension(name: str) -> Extension:
     )
 
 
-NAMES = ("_library", "_parts", "_attest", "_batch", "_engine", "_deliver", "_grip", "_channel", "_direct", "_core")
+NAMES = ("_library", "_parts", "_attest", "_batch", "_engine", "_deliver", "_grip", "_channel", "_direct", "_core",
+         "_relay")
 MODULES = cythonize([extension(name) for name in NAMES])
 for module in MODULES:
     module.optional = not REQUIRED  # cythonize does not hand this on

@@ -60,6 +60,8 @@ const char *zs_libs_resolve(zs_libs *libs, const char *const *paths) {
         {"zmq_msg_get", &libs->zmq.msg_get},
         {"zmq_msg_send", &libs->zmq.msg_send},
         {"zmq_msg_recv", &libs->zmq.msg_recv},
+        {"zmq_msg_gets", &libs->zmq.msg_gets},
+        {"zmq_poll", &libs->zmq.poll},
         {"zmq_errno", &libs->zmq.last_errno},
     };
     handles where;

@@ -1,0 +1,57 @@
+/* lane.h: one direction of a relay's leg: a batch comes in, is checked, and goes out as the way is free (floor 6).
+ *
+ * What a full sink does not take is held, and nothing more is read meanwhile: libzmq's own queues fill, and in the end the
+ * senders wait. So nothing is dropped between source and sink but what a check refuses, or a peer that is gone.
+ */
+#ifndef ZS_LANE_H
+#define ZS_LANE_H
+
+#include "channel.h"
+
+enum {
+    ZS_LANE_FRAMES = ZS_CHANNEL_FRAMES,
+    ZS_LANE_RETRY_MS = 1 /* for sinks of which no poll tells when they have room again */
+};
+
+/* What a turn of a lane has come to. */
+typedef enum zs_turn {
+    ZS_TURN_MOVED,  /* something came or went */
+    ZS_TURN_EMPTY,  /* nothing to read */
+    ZS_TURN_FULL,   /* the sink takes nothing now */
+    ZS_TURN_FAILED  /* `error` is libzmq's, and it is neither's momentary state */
+} zs_turn;
+
+/* Messages, and bytes of all their frames. */
+typedef struct zs_lane_counts {
+    uint64_t received, received_bytes;
+    uint64_t forwarded, forwarded_bytes;
+    uint64_t lost; /* to a peer of the sink that was gone, or whose queue was full where the sink does not wait */
+    uint64_t refused[ZS_STATUS_COUNT];
+} zs_lane_counts;
+
+typedef struct zs_lane {
+    const zs_libs *libs;
+    void *source, *sink;
+    bool waits;      /* a sink that can name its peers (ROUTER) holds a message whose peer has no room; else it is lost */
+    bool sink_polls; /* zmq_poll tells when the sink has room */
+    int error;
+    zs_lane_counts counts;
+    bool reading_inside, sending_inside; /* between two frames of one message */
+    zs_channel channel;                  /* what was read and is not out */
+    size_t order[ZS_LANE_FRAMES];        /* the frames to send */
+    bool more[ZS_LANE_FRAMES];           /* of which one follows in the same message */
+    size_t order_count, sent;
+} zs_lane;
+
+void zs_lane_init(zs_lane *lane, const zs_libs *libs, void *source, void *sink);
+
+/* Send what is held, else read a batch and send it; never waits. */
+zs_turn zs_lane_turn(zs_lane *lane);
+
+/* Does it hold what was read and is not out? */
+bool zs_lane_holds(const zs_lane *lane);
+
+/* Close all that it holds; the messages count as lost. */
+void zs_lane_release(zs_lane *lane);
+
+#endif
