@@ -124,7 +124,9 @@ def table(measured: dict[str, Any], ways: Sequence[Way] = WAYS) -> str:
     for way in ways:
         one = measured[way.name]
         over = ratios(measured, way.name, WAYS[0].name)
-        lines.append(f"| {way.title} ({way.traffic}) | {one['median'] / 1000:,.0f} | {over:.2f} | {one['cpu_ns']:,.0f} |")
+        lines.append(
+            f"| {way.title} ({way.traffic}) | {one['median'] / 1000:,.0f} | {over:.2f} | {one['cpu_ns']:,.0f} |"
+        )
     return "\n".join(lines)
 
 

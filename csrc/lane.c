@@ -10,7 +10,7 @@ void zs_lane_init(zs_lane *lane, const zs_libs *libs, void *source, void *sink) 
     lane->libs = libs;
     lane->source = source;
     lane->sink = sink;
-    lane->sink_polls = true;
+    lane->sink_tells = true;
     zs_channel_init(&lane->channel, &libs->zmq, ZS_LAYOUT_PLAIN);
 }
 
@@ -83,7 +83,7 @@ static bool not_sent(zs_lane *lane, int error) {
         lose_frame(lane);
         return true;
     }
-    if (error == EAGAIN && (lane->sink_polls || lane->waits)) return false;
+    if (error == EAGAIN && (lane->sink_tells || lane->waits)) return false;
     lose_message(lane);
     return true;
 }
@@ -107,17 +107,14 @@ static void send_held(zs_lane *lane) {
 }
 
 zs_turn zs_lane_turn(zs_lane *lane) {
-    size_t before = lane->sent;
     int error = 0;
-    lane->error = 0;
     if (!zs_lane_holds(lane)) {
         begin_batch(lane);
-        before = 0;
         error = read_unchecked(lane);
-        if (lane->order_count == 0 && (error == EAGAIN || error == EINTR)) return ZS_TURN_EMPTY;
-        if (error != 0 && error != EAGAIN && error != EINTR) lane->error = error;
     }
+    lane->error = error == EAGAIN || error == EINTR ? 0 : error;
     if (lane->error == 0) send_held(lane);
     if (lane->error != 0) return ZS_TURN_FAILED;
-    return lane->sent > before ? ZS_TURN_MOVED : ZS_TURN_FULL;
+    if (zs_lane_holds(lane)) return ZS_TURN_FULL;
+    return error == EAGAIN ? ZS_TURN_EMPTY : ZS_TURN_READY;
 }

@@ -10,15 +10,15 @@
 
 enum {
     ZS_LANE_FRAMES = ZS_CHANNEL_FRAMES,
-    ZS_LANE_RETRY_MS = 1 /* for sinks of which no poll tells when they have room again */
+    ZS_LANE_RETRY_MS = 1 /* for sinks that do not tell when they have room again */
 };
 
 /* What a turn of a lane has come to. */
 typedef enum zs_turn {
-    ZS_TURN_MOVED,  /* something came or went */
-    ZS_TURN_EMPTY,  /* nothing to read */
-    ZS_TURN_FULL,   /* the sink takes nothing now */
-    ZS_TURN_FAILED  /* `error` is libzmq's, and it is neither's momentary state */
+    ZS_TURN_READY, /* there may be more to read */
+    ZS_TURN_EMPTY, /* all that was there is out */
+    ZS_TURN_FULL,  /* the sink takes no more now */
+    ZS_TURN_FAILED /* `error` is libzmq's, and it is neither's momentary state */
 } zs_turn;
 
 /* Messages, and bytes of all their frames. */
@@ -33,7 +33,7 @@ typedef struct zs_lane {
     const zs_libs *libs;
     void *source, *sink;
     bool waits;      /* a sink that can name its peers (ROUTER) holds a message whose peer has no room; else it is lost */
-    bool sink_polls; /* zmq_poll tells when the sink has room */
+    bool sink_tells; /* libzmq tells when the sink has room */
     int error;
     zs_lane_counts counts;
     bool reading_inside, sending_inside; /* between two frames of one message */

@@ -61,7 +61,7 @@ const char *zs_libs_resolve(zs_libs *libs, const char *const *paths) {
         {"zmq_msg_send", &libs->zmq.msg_send},
         {"zmq_msg_recv", &libs->zmq.msg_recv},
         {"zmq_msg_gets", &libs->zmq.msg_gets},
-        {"zmq_poll", &libs->zmq.poll},
+        {"zmq_getsockopt", &libs->zmq.getsockopt},
         {"zmq_errno", &libs->zmq.last_errno},
     };
     handles where;

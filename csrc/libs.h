@@ -14,15 +14,8 @@ typedef union zs_msg {
     void *align;
 } zs_msg;
 
-enum { ZS_ZMQ_DONTWAIT = 1, ZS_ZMQ_SNDMORE = 2, ZS_ZMQ_SHARED = 3, ZS_ZMQ_POLLIN = 1, ZS_ZMQ_POLLOUT = 2 };
-
-/* zmq_pollitem_t, where a file descriptor is an int. */
-typedef struct zs_poll_item {
-    void *socket;
-    int fd;
-    short events;
-    short revents;
-} zs_poll_item;
+enum { ZS_ZMQ_DONTWAIT = 1, ZS_ZMQ_SNDMORE = 2, ZS_ZMQ_SHARED = 3 };
+enum { ZS_ZMQ_FD = 14, ZS_ZMQ_EVENTS = 15, ZS_ZMQ_POLLIN = 1, ZS_ZMQ_POLLOUT = 2 };
 
 typedef int zs_encrypt_detached(unsigned char *c, unsigned char *mac, unsigned long long *maclen, const unsigned char *m,
                                 unsigned long long mlen, const unsigned char *ad, unsigned long long adlen,
@@ -71,7 +64,7 @@ typedef struct zs_zmq {
     int (*msg_send)(zs_msg *msg, void *socket, int flags);
     int (*msg_recv)(zs_msg *msg, void *socket, int flags);
     const char *(*msg_gets)(const zs_msg *msg, const char *property);
-    int (*poll)(zs_poll_item *items, int count, long timeout);
+    int (*getsockopt)(void *socket, int option, void *value, size_t *size);
     int (*last_errno)(void);
 } zs_zmq;
 

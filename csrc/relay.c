@@ -1,16 +1,16 @@
-/* relay.c: serves the lanes in turn (floor 6). */
+/* relay.c: serves the lanes in turn, and sleeps on the sockets' file descriptors (floor 6).
+ *
+ * zmq_poll would ask every socket for its state before and after it sleeps, a system call each. Here a socket is asked only
+ * where the lanes' own calls leave its state open. Its descriptor is readable exactly when libzmq's threads have told it
+ * something that no call on it has taken in since; a receive that finds nothing has taken in all there was.
+ */
 #include "relay.h"
 
 #include "impl.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <time.h>
-
-/* What the lanes have come to in one round. */
-typedef struct round {
-    bool moved, holds, retries;
-    zs_poll_item items[ZS_MAX_LANES + 1]; /* the last is the control socket */
-} round;
 
 static int64_t now_ms(void) {
     struct timespec now;
@@ -18,37 +18,136 @@ static int64_t now_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static bool is_called(zs_relay *relay) {
+/* -- sockets ------------------------------------------------------------------------------------------------------- */
+
+/* The place of a socket, which may be new. */
+static int place_of(zs_relay *relay, void *socket, size_t *place) {
+    for (*place = 0; *place < relay->socket_count; ++*place) {
+        if (relay->sockets[*place].socket == socket) return 0;
+    }
+    zs_relay_socket *one = &relay->sockets[relay->socket_count];
+    size_t size = sizeof one->fd;
+    memset(one, 0, sizeof *one);
+    one->socket = socket;
+    if (relay->libs->zmq.getsockopt(socket, ZS_ZMQ_FD, &one->fd, &size) != 0) return relay->libs->zmq.last_errno();
+    relay->socket_count++;
+    return 0;
+}
+
+int zs_relay_use(zs_relay *relay, zs_lane *const *lanes, size_t count) {
+    size_t unused;
+    relay->lane_count = relay->socket_count = 0;
+    int error = place_of(relay, relay->control, &unused);
+    for (size_t i = 0; i < count && error == 0; i++) {
+        error = place_of(relay, lanes[i]->source, &relay->source[i]);
+        if (error == 0) error = place_of(relay, lanes[i]->sink, &relay->sink[i]);
+        if (error != 0) break;
+        relay->lanes[i] = lanes[i];
+        relay->sockets[relay->sink[i]].written = true;
+    }
+    relay->lane_count = error == 0 ? count : 0;
+    return error;
+}
+
+/* What the socket is ready for, after it has taken in all that it was told. */
+static int events_of(zs_relay *relay, size_t place) {
+    int events = 0;
+    size_t size = sizeof events;
+    if (relay->libs->zmq.getsockopt(relay->sockets[place].socket, ZS_ZMQ_EVENTS, &events, &size) != 0) return 0;
+    return events;
+}
+
+/* -- calls --------------------------------------------------------------------------------------------------------- */
+
+void zs_relay_call(zs_relay *relay) {
+    atomic_store(&relay->called, true);
+}
+
+/* Take every message of the control socket; true if there was one, or a call without. */
+static bool take_calls(zs_relay *relay) {
+    const zs_zmq *zmq = &relay->libs->zmq;
+    bool called = atomic_exchange(&relay->called, false);
     zs_msg message;
-    relay->libs->zmq.msg_init(&message);
-    bool called = relay->libs->zmq.msg_recv(&message, relay->control, ZS_ZMQ_DONTWAIT) >= 0;
-    relay->libs->zmq.msg_close(&message);
-    if (!called) relay->error = relay->libs->zmq.last_errno();
+    zmq->msg_init(&message);
+    while (zmq->msg_recv(&message, relay->control, ZS_ZMQ_DONTWAIT) >= 0) called = true;
+    zmq->msg_close(&message);
     return called;
 }
 
-/* False: a lane has failed. */
-static bool serve(zs_relay *relay, round *one) {
-    one->moved = one->holds = one->retries = false;
-    for (size_t i = 0; i < relay->lane_count; i++) {
-        zs_lane *lane = relay->lanes[i];
-        one->items[i] = (zs_poll_item){.socket = lane->source, .events = ZS_ZMQ_POLLIN};
-        switch (zs_lane_turn(lane)) {
-        case ZS_TURN_MOVED: one->moved = true; break;
-        case ZS_TURN_EMPTY: break;
-        case ZS_TURN_FULL:
-            one->holds = true;
-            one->retries = one->retries || !lane->sink_polls;
-            one->items[i] = (zs_poll_item){.socket = lane->sink,
-                                           .events = lane->sink_polls ? ZS_ZMQ_POLLOUT : 0};
-            break;
-        case ZS_TURN_FAILED:
-            relay->failed = i;
-            relay->error = lane->error;
-            return false;
-        }
+/* -- the loop ------------------------------------------------------------------------------------------------------ */
+
+/* While some lanes have work, the others' sockets are looked at once in so many rounds. */
+enum { ROUNDS_WITHOUT_LOOK = 8 };
+
+/* What the lanes have come to in one round. */
+typedef struct round {
+    bool ready, moved, full, retries, failed;
+} round;
+
+/* One lane's turn, unless it is known that its source has nothing. */
+static void serve_lane(zs_relay *relay, size_t i, round *one) {
+    zs_lane *lane = relay->lanes[i];
+    zs_relay_socket *source = &relay->sockets[relay->source[i]];
+    bool sleeps = source->empty && !zs_lane_holds(lane);
+    uint64_t received = lane->counts.received;
+    switch (sleeps ? ZS_TURN_EMPTY : zs_lane_turn(lane)) {
+    case ZS_TURN_READY:
+        one->ready = source->wanted = true;
+        break;
+    case ZS_TURN_EMPTY:
+        source->empty = !source->written;
+        source->wanted = true;
+        break;
+    case ZS_TURN_FULL:
+        one->full = true;
+        one->retries = one->retries || !lane->sink_tells;
+        relay->sockets[relay->sink[i]].full = lane->sink_tells;
+        break;
+    case ZS_TURN_FAILED:
+        one->failed = true;
+        relay->failed = i;
+        relay->error = lane->error;
+        break;
     }
-    return true;
+    if (lane->counts.received != received) one->moved = true;
+}
+
+static round serve(zs_relay *relay) {
+    round one = {false, false, false, false, false};
+    for (size_t i = 0; i < relay->socket_count; i++) relay->sockets[i].full = relay->sockets[i].wanted = false;
+    for (size_t i = 0; i < relay->lane_count && !one.failed; i++) serve_lane(relay, i, &one);
+    return one;
+}
+
+/* A send may have taken in what the socket was told of messages to read, or have left untaken that there is room. */
+static bool are_ready_after_all(zs_relay *relay) {
+    bool ready = false;
+    for (size_t i = 1; i < relay->socket_count; i++) {
+        const zs_relay_socket *one = &relay->sockets[i];
+        if (!one->written || !(one->wanted || one->full)) continue;
+        int events = events_of(relay, i);
+        if (one->wanted && (events & ZS_ZMQ_POLLIN) != 0) ready = true;
+        if (one->full && (events & ZS_ZMQ_POLLOUT) != 0) ready = true;
+    }
+    return ready;
+}
+
+/* Sleep until a socket was told something; returns what poll does. */
+static int sleep_on_sockets(zs_relay *relay, int64_t wait) {
+    struct pollfd items[ZS_RELAY_SOCKETS];
+    for (size_t i = 0; i < relay->socket_count; i++) {
+        items[i] = (struct pollfd){.fd = relay->sockets[i].fd, .events = POLLIN};
+    }
+    int woken = poll(items, (nfds_t)relay->socket_count, wait < 0 || wait > INT32_MAX ? -1 : (int)wait);
+    if (woken <= 0) return woken;
+    if (items[0].revents != 0) zs_relay_call(relay);
+    for (size_t i = 1; i < relay->socket_count; i++) {
+        zs_relay_socket *one = &relay->sockets[i];
+        if (items[i].revents == 0) continue;
+        one->empty = false;
+        if (one->written || !one->wanted) events_of(relay, i); /* the others take it in when they are read, next */
+    }
+    return woken;
 }
 
 static int64_t sooner(int64_t a, int64_t b) {
@@ -62,29 +161,26 @@ static int64_t left(int64_t end, int64_t now) {
 }
 
 zs_relay_end zs_relay_run(zs_relay *relay, int64_t quiet, int64_t until) {
-    round one;
     bool timed = quiet >= 0 || until >= 0;
     int64_t now = now_ms(), last_move = now, end = until < 0 ? -1 : now + until;
-    for (;;) {
-        if (!serve(relay, &one)) return ZS_RELAY_FAILED;
-        if (is_called(relay)) return ZS_RELAY_CALLED;
-        if (relay->error != EAGAIN && relay->error != EINTR) {
-            relay->failed = ZS_MAX_LANES;
-            return ZS_RELAY_FAILED;
-        }
+    if (take_calls(relay)) return ZS_RELAY_CALLED; /* and libzmq tells of a message only a reader that found none */
+    for (size_t rounds = 0;; rounds++) {
+        round one = serve(relay);
+        if (one.failed) return ZS_RELAY_FAILED;
+        if (atomic_load_explicit(&relay->called, memory_order_relaxed) && take_calls(relay)) return ZS_RELAY_CALLED;
         if (timed) {
             now = now_ms();
-            if (one.moved || one.holds) last_move = now;
+            if (one.moved || one.full) last_move = now;
             if (quiet >= 0 && now - last_move >= quiet) return ZS_RELAY_QUIET;
             if (end >= 0 && now >= end) return ZS_RELAY_LATE;
         }
-        if (one.moved) continue;
+        if (one.ready && rounds % ROUNDS_WITHOUT_LOOK != 0) continue;
         int64_t wait = sooner(left(end, now), quiet < 0 ? -1 : left(last_move + quiet, now));
         if (one.retries) wait = sooner(wait, ZS_LANE_RETRY_MS);
-        one.items[relay->lane_count] = (zs_poll_item){.socket = relay->control, .events = ZS_ZMQ_POLLIN};
-        if (relay->libs->zmq.poll(one.items, (int)relay->lane_count + 1, (long)wait) < 0) {
-            relay->error = relay->libs->zmq.last_errno();
-            if (relay->error == EINTR) continue;
+        if (one.ready || are_ready_after_all(relay)) wait = 0;
+        int count = sleep_on_sockets(relay, wait);
+        if (count < 0 && errno != EINTR) {
+            relay->error = errno;
             relay->failed = ZS_MAX_LANES;
             return ZS_RELAY_FAILED;
         }

@@ -12,8 +12,8 @@ from libc.stdlib cimport free, malloc
 from ._library cimport engine_libs
 from ._relay_c cimport *
 
-# Sinks that name their peers or their topics: no poll tells when the one that is meant has room.
-cdef tuple UNPOLLED = (zmq.ROUTER, zmq.XPUB)
+# Sinks that name their peers or their topics: libzmq does not tell when the one that is meant has room.
+cdef tuple UNTOLD = (zmq.ROUTER, zmq.XPUB)
 
 
 cdef void *handle_of(object socket) except NULL:
@@ -37,7 +37,7 @@ cdef class Lane:
         if self.lane == NULL:
             raise MemoryError()
         zs_lane_init(self.lane, engine_libs(), handle_of(source), handle_of(sink))
-        self.lane.waits, self.lane.sink_polls = waits, sink.type not in UNPOLLED
+        self.lane.waits, self.lane.sink_tells = waits, sink.type not in UNTOLD
 
     def __dealloc__(self):
         if self.lane != NULL:
@@ -73,15 +73,22 @@ cdef class Loop:
         self.relay.libs, self.relay.control = engine_libs(), handle_of(control)
 
     def use_lanes(self, lanes):
-        """Serve these and no others from now on."""
+        """Serve these and no others from now on; only while the loop does not run."""
         cdef list new = list(lanes)
+        cdef zs_lane *each[ZS_MAX_LANES]
         cdef size_t i
         cdef Lane lane
         if len(new) > ZS_MAX_LANES:
             raise SocketError(f"{len(new)} lanes; at most {ZS_MAX_LANES} are allowed in one relay")
         for i, lane in enumerate(new):
-            self.relay.lanes[i] = lane.lane
-        self.lanes, self.relay.lane_count = new, len(new)
+            each[i] = lane.lane
+        self.lanes = new
+        if (error := zs_relay_use(&self.relay, each, len(new))) != 0:
+            raise zmq.ZMQError(error)
+
+    def call(self):
+        """Have `run` return "called" soon; from any thread, which then sends a message on `control` in case it sleeps."""
+        zs_relay_call(&self.relay)
 
     def run(self, *, quiet=None, until=None):
         """Forward until something ends it: "called" (a message on the control socket), "quiet" (nothing came and nothing

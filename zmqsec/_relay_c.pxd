@@ -13,7 +13,7 @@ cdef extern from "lane.h" nogil:
         uint64_t refused[64]
     ctypedef struct zs_lane:
         c_bool waits
-        c_bool sink_polls
+        c_bool sink_tells
         zs_lane_counts counts
     void zs_lane_init(zs_lane *lane, const zs_libs *libs, void *source, void *sink)
     c_bool zs_lane_holds(const zs_lane *lane)
@@ -30,8 +30,8 @@ cdef extern from "relay.h" nogil:
     ctypedef struct zs_relay:
         const zs_libs *libs
         void *control
-        zs_lane **lanes
-        size_t lane_count
         size_t failed
         int error
+    int zs_relay_use(zs_relay *relay, zs_lane **lanes, size_t count)
+    void zs_relay_call(zs_relay *relay)
     zs_relay_end zs_relay_run(zs_relay *relay, int64_t quiet, int64_t until)
