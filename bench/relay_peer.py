@@ -58,7 +58,7 @@ def main() -> None:
         socket.linger = 0
     source.bind("ipc://*" if out.startswith("ipc") else "tcp://127.0.0.1:*")
     sink.connect(out)
-    print(json.dumps({"ready": source.getsockopt(zmq.LAST_ENDPOINT).decode().rstrip("\0")}), flush=True)
+    print(json.dumps({"ready": source.last_endpoint.decode()}), flush=True)
     RELAYS[name](source, sink)
 
 

@@ -1,4 +1,4 @@
-"""The relay's loop: what comes in goes out, in its order, whole and once; a full sink stops its lane and burns no CPU."""
+"""The relay's loop: what comes in goes out, in order, whole and once; a full sink stops its lane and burns no CPU."""
 
 from __future__ import annotations
 
