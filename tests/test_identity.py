@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import pickle
 import stat
@@ -22,6 +23,7 @@ from zmqsec.identity import (
     verify_many,
 )
 
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "zmqsec" / "identities.json").read_text())["vectors"]
 SEED = bytes(range(32))
 ALICE = Identity.from_seed(SEED, "alice")
 #: Cheap, so that tests are; what it costs by default is a test of its own.
@@ -124,6 +126,18 @@ def test_identity_name_that_cannot_be_shown_is_refused(name: Any) -> None:
 def test_public_identities_are_equal_by_their_keys() -> None:
     assert PublicIdentity(ALICE.key, "a") == PublicIdentity(ALICE.key, "b") != PublicIdentity(Identity.generate().key)
     assert len({PublicIdentity(ALICE.key, "a"), PublicIdentity(ALICE.key)}) == 1
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda one: one["name"])
+def test_identity_vector_gives_what_it_says(tmp_path: Path, vector: dict[str, Any]) -> None:
+    one = Identity.from_seed(bytes.fromhex(vector["seed"]), vector["called"])
+    assert (one.key.hex(), one.fingerprint.hex(), str(one)) == (vector["public"], vector["fingerprint"], vector["text"])
+    lines = [f'name = "{vector["called"]}"', 'kind = "identity"', 'kdf = "argon2id"']
+    lines += [f"{name} = {vector[name]}" for name in ("operations", "memory")]
+    lines += [f'{name} = "{vector[name]}"' for name in ("public", "salt", "nonce", "sealed_seed")]
+    (tmp_path / "one.toml").write_text("\n".join(lines))
+    (tmp_path / "one.toml").chmod(0o600)
+    assert Identity.load(tmp_path / "one.toml", vector["passphrase"]).secret_key == one.secret_key
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ class Identity:
         else:
             salt, nonce = sodium.random_bytes(_SALT_BYTES), sodium.random_bytes(_NONCE_BYTES)
             key = _passphrase_key(passphrase, salt, operations, memory)
-            bound = _bound(self.public, salt, operations, memory)
+            bound = seed_binding(self.public, salt, operations, memory)
             sealed = sodium.xchacha20poly1305_seal(key, nonce, bound, self._seed)
             lines += [
                 f'kdf = "{_KDF}"',
@@ -287,7 +287,7 @@ def _check_kind(path: Path, table: dict[str, Any], kind: str) -> None:
         raise KeyFileError(f"{path} is of kind {table['kind']!r}; {kind!r} is wanted here")
 
 
-def _bound(public: PublicIdentity, salt: bytes, operations: int, memory: int) -> bytes:
+def seed_binding(public: PublicIdentity, salt: bytes, operations: int, memory: int) -> bytes:
     """What the encrypted seed is bound to: all the rest of its file."""
     parameters = operations.to_bytes(4, "little") + memory.to_bytes(8, "little")
     return b"zmqsec identity" + public.key + parameters + salt + public.name.encode()
@@ -320,7 +320,7 @@ def _open_seed(path: Path, table: dict[str, Any], public: PublicIdentity, passph
     sealed = hex_bytes(path, table, "sealed_seed", _SEED_BYTES + limits.TAG_BYTES)
     operations, memory = table["operations"], table["memory"]
     key = _passphrase_key(passphrase, salt, operations, memory)
-    seed = sodium.xchacha20poly1305_open(key, nonce, _bound(public, salt, operations, memory), sealed)
+    seed = sodium.xchacha20poly1305_open(key, nonce, seed_binding(public, salt, operations, memory), sealed)
     if seed is None:
         raise KeyFileError(f"{path}: the passphrase is wrong, or the file was changed")
     return seed

@@ -17,6 +17,7 @@ sys.path.append(str(HERE))
 from credential_cases import credential_vectors, revocation_vectors  # noqa: E402
 from frame_cases import frame_vectors  # noqa: E402
 from helpers import register_users_suite  # noqa: E402
+from identity_cases import identity_vectors  # noqa: E402
 from key_cases import key_vectors, part_vectors  # noqa: E402
 from refused_cases import check_refused, refused_vectors  # noqa: E402
 from sealed_cases import sealed_vectors  # noqa: E402
@@ -30,6 +31,7 @@ FILES = {
     "sealed.json": (sealed_vectors, "Each message seals to exactly this frame, and the frame opens to the message."),
     "refused.json": (refused_vectors, "Each frame is refused, for this reason."),
     "sequences.json": (sequence_vectors, "Frames that come to one receiver, one after the other."),
+    "identities.json": (identity_vectors, "Identities: what a seed gives, and how it stands in its file."),
     "credentials.json": (credential_vectors, "Credentials: what they say and permit, or why they are none."),
     "revocations.json": (revocation_vectors, "Revocation lists: what they say, or why they are none."),
     "frames.json": (frame_vectors, "ZeroMQ messages of several frames, and what becomes of them."),
