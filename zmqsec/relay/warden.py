@@ -1,0 +1,209 @@
+"""The warden of a relay (floor 11): turns refusals into warnings and blocks, and an operator's word into rules.
+
+It joins the ledger (what was seen), the block store (what was decided, for all relays that share it) and the list in
+memory that every connection and message is held to. The service calls it between two batches; the ZAP handler asks it
+from a thread of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+from ..errors import ConfigError, ZmqsecError
+from ..identity import fingerprint, fingerprint_text
+from .blocks import BlockList, BlockStore, Entry, normal_value
+from .peers import Judgement, Ledger, Observation, Peer, PeerKey, Verdict
+
+_log = logging.getLogger("zmqsec.relay")
+_REFRESH_SECONDS = 1.0
+_LEVELS = {
+    Verdict.FINE: logging.INFO,
+    Verdict.WARNED: logging.WARNING,
+    Verdict.THROTTLED: logging.WARNING,
+    Verdict.BLOCKED: logging.ERROR,
+}
+
+
+class Warden:
+    """Who may pass. `clock` gives unix seconds; `watch` is called with every change of a verdict or a rule."""
+
+    def __init__(
+        self,
+        store: BlockStore,
+        ledger: Ledger | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        watch: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.store, self.ledger = store, ledger if ledger is not None else Ledger()
+        self._clock, self._watch = clock, watch
+        self.rules = BlockList(store.entries())
+        self._refreshed = clock()
+        #: Grows whenever the rules change, so that the loop's own table can follow.
+        self.version = 0
+        self._failing = False
+        self._unsaved: list[Entry] = []  # blocks that the store could not take yet
+
+    # -- what the loop and the ZAP handler ask ---------------------------------------------------------------------
+
+    def is_blocked(self, address: str, routing_id: bytes = b"", identity: bytes = b"") -> bool:
+        """Whether a peer is turned away now; `identity` is a public key that was proven."""
+        name = fingerprint_text(fingerprint(identity)) if identity else ""
+        return self.rules.is_blocked(self._clock(), address=address, routing_id=routing_id, identity=name)
+
+    def throttled(self) -> list[PeerKey]:
+        """Peers that are to be slowed down now."""
+        return [peer.key for peer in self.ledger if peer.verdict is Verdict.THROTTLED]
+
+    # -- what the service tells ------------------------------------------------------------------------------------
+
+    def observe(self, observations: Iterable[Observation]) -> list[Judgement]:
+        """Take in what the loop counted; blocks that follow from it stand at once, here and in the store."""
+        now = self._clock()
+        judgements = self.ledger.observe(observations, now) + self.ledger.settle(now)
+        for judgement in judgements:
+            self._carry_out(judgement, now)
+        return judgements
+
+    def refresh(self, *, force: bool = False) -> bool:
+        """Follow the store, at most once a second; whether the rules have changed.
+
+        A store that cannot be read leaves the rules as they are, and is told once until it can be read again.
+        """
+        now = self._clock()
+        if not force and 0 <= now - self._refreshed < _REFRESH_SECONDS:
+            return False
+        self._refreshed = now
+        try:
+            while self._unsaved:
+                self.store.put(self._unsaved[-1])
+                self._unsaved.pop()
+            self.store.expire(now)
+            entries = tuple(self.store.entries())
+        except Exception as error:
+            if not self._failing:
+                _log.error("the block list cannot be read, the rules stay as they are: %s", error)
+            self._failing = True
+            return False
+        if self._failing:
+            _log.info("the block list can be read again")
+            self._failing = False
+        if entries == self.rules.entries:
+            return False
+        self.rules = BlockList(entries)
+        self.version += 1
+        return True
+
+    # -- what an operator says -------------------------------------------------------------------------------------
+
+    def block(self, kind: str, value: str, *, seconds: float | None = None, author: str, note: str = "") -> Entry:
+        """Turn a peer away, for good or for so many seconds; this overrules what the relay found."""
+        return self._decide("block", kind, value, seconds, author, note)
+
+    def allow(self, kind: str, value: str, *, seconds: float | None = None, author: str, note: str = "") -> Entry:
+        """Let a peer pass whatever the relay finds."""
+        entry = self._decide("allow", kind, value, seconds, author, note)
+        self._forgive(entry.kind, entry.value)
+        return entry
+
+    def unblock(self, kind: str, value: str) -> int:
+        """Strike out all that was decided about a peer, and begin its score anew; how many lines there were."""
+        value = normal_value(kind, value)
+        count = self.store.remove(kind, value)
+        self._forgive(kind, value)
+        self.refresh(force=True)
+        self._tell({"event": "unblocked", "kind": kind, "value": value, "lines": count})
+        return count
+
+    def listing(self, count: int = 100) -> list[dict[str, Any]]:
+        """The peers with the highest scores, as plain data."""
+        if not 1 <= count <= 10_000:
+            raise ConfigError(f"count={count}: 1 to 10000 is allowed")
+        now = self._clock()
+        return [self._plain(peer, now) for peer in self.ledger.worst(count, now)]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The block list, as plain data."""
+        return [asdict(entry) for entry in self.rules.entries]
+
+    def show(self, kind: str, value: str) -> dict[str, Any]:
+        """What is known and decided about one peer."""
+        value = normal_value(kind, value)
+        now = self._clock()
+        peers = [peer for peer in self.ledger if self._means(peer.key, kind, value)]
+        rules = [asdict(entry) for entry in self.rules.entries if (entry.kind, entry.value) == (kind, value)]
+        return {"kind": kind, "value": value, "peers": [self._plain(peer, now) for peer in peers], "rules": rules}
+
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _decide(self, decision: Any, kind: Any, value: str, seconds: float | None, author: str, note: str) -> Entry:
+        if seconds is not None and not 0 < seconds <= 10 * 365 * 86400:
+            raise ConfigError(f"seconds={seconds:g}: above 0 and at most ten years is allowed")
+        now = self._clock()
+        until = None if seconds is None else now + seconds
+        entry = self.store.put(Entry(kind, value, decision, "operator", now, until, author, note))
+        self.refresh(force=True)
+        self._tell({"event": decision, **asdict(entry)})
+        return entry
+
+    def _carry_out(self, judgement: Judgement, now: float) -> None:
+        key = judgement.key
+        event = {
+            "event": judgement.verdict.name.lower(),
+            "kind": key.kind,
+            "value": self._name(key),
+            "score": round(judgement.score, 1),
+            "reasons": dict(judgement.reasons),
+            "seconds": judgement.seconds,
+        }
+        _log.log(_LEVELS[judgement.verdict], "peer %s is %s", key, event["event"], extra={"zmqsec": event})
+        if judgement.verdict is Verdict.BLOCKED and key.kind in ("address", "identity"):
+            note = ", ".join(f"{reason} {count}" for reason, count in sorted(judgement.reasons.items()))
+            value = self._name(key)
+            entry = Entry(key.kind, value, "block", "relay", now, now + judgement.seconds, "relay", note)
+            try:
+                self.store.put(entry)
+                self.refresh(force=True)
+            except ZmqsecError:
+                _log.warning("%s has no IP address, so that no rule can name it", key)  # a peer over ipc or inproc
+            except Exception as error:
+                _log.error("the block of %s cannot be written yet, it stands in this relay alone: %s", key, error)
+                self._unsaved.append(entry)
+                self.rules = BlockList((*self.rules.entries, entry))
+                self.version += 1
+        self._tell(event)
+
+    def _forgive(self, kind: str, value: str) -> None:
+        for peer in self.ledger:
+            if self._means(peer.key, kind, value):
+                self.ledger.forgive(peer.key)
+
+    def _means(self, key: PeerKey, kind: str, value: str) -> bool:
+        if kind == "routing-id":
+            return key.kind == "routing-id" and key.value.partition("@")[0] == value
+        if kind == "network":
+            return key.kind == "address" and BlockList([Entry("network", value)]).is_blocked(0, address=key.value)
+        return key.kind == kind and self._name(key) == value
+
+    def _name(self, key: PeerKey) -> str:
+        return fingerprint_text(fingerprint(bytes.fromhex(key.value))) if key.kind == "identity" else key.value
+
+    def _plain(self, peer: Peer, now: float) -> dict[str, Any]:
+        return {
+            "kind": peer.key.kind,
+            "value": self._name(peer.key),
+            "verdict": peer.verdict.name.lower(),
+            "score": round(peer.score_at(now, self.ledger.thresholds.half_life), 1),
+            "forwarded": peer.forwarded,
+            "refused": dict(peer.refused),
+            "first_seen": peer.first_seen,
+            "last_seen": peer.last_seen,
+        }
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        if self._watch is not None:
+            self._watch(event)
