@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from helpers import NOW, flips
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zmqsec import limits
 from zmqsec.credential import Credential, lifetime, newest
@@ -70,6 +72,23 @@ def test_credential_vector_is_refused_for_its_reason(vector: dict[str, Any]) -> 
     found = Credential.read(bytes.fromhex(vector["raw"]))
     assert isinstance(found, Refusal)
     assert str(found.reason) == vector["expect"] and found.detail
+
+
+PATTERNS = st.lists(st.binary(max_size=20), max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 15), st.lists(st.text(min_size=1, max_size=20), max_size=8),
+    st.lists(st.binary(min_size=1, max_size=20), max_size=8), PATTERNS, PATTERNS, st.integers(0, 2**64 - 1),
+)  # fmt: skip
+def test_credential_of_any_rights_reads_as_it_was_issued(
+    roles: int, names: list[str], routing_ids: list[bytes], publish: list[bytes], read: list[bytes], serial: int
+) -> None:
+    made = issue(rights=Rights(roles, names, routing_ids, publish, read), serial=serial)
+    assert Credential.read(made.raw) == made
+    for topic in publish:
+        assert not Rights(Role.SEND, publish=publish).lacks(Role.SEND, topic), "a pattern matches itself"
 
 
 def test_credential_with_any_bit_flipped_is_refused() -> None:

@@ -165,6 +165,16 @@ def test_trust_that_requires_current_lists_wants_one_of_each_authority() -> None
     assert one.check(ALICE.key, Role.SEND) is None
 
 
+def test_trust_begins_to_require_current_lists_at_once() -> None:
+    one, told = trust(), Listener()
+    one.listen(told)
+    one.add(credential())
+    before = one.version
+    one.require_current_lists = True
+    assert one.require_current_lists and one.check(ALICE.key, Role.SEND) is not None
+    assert told.times == 2 and one.version == before + 1
+
+
 def test_trust_without_that_goes_on_with_an_old_list() -> None:
     one = trust()
     one.add(credential(not_after=NOW + 1000))

@@ -53,7 +53,7 @@ class Trust:
     ) -> None:
         if isinstance(max_credentials, bool) or not isinstance(max_credentials, int) or max_credentials < 1:
             raise IdentityError(f"max_credentials={max_credentials!r}: a whole number of 1 or more is allowed")
-        self.require_current_lists = require_current_lists
+        self._require_current_lists = require_current_lists
         self._max_credentials, self._clock = max_credentials, clock
         self._lock = threading.RLock()
         self._pins: dict[bytes, tuple[PublicIdentity, Rights]] = {}
@@ -166,6 +166,16 @@ class Trust:
                 else:
                     del table[subject]
 
+    @property
+    def require_current_lists(self) -> bool:
+        """Whether an authority's credentials are good only while it has a current list; may be set at any time."""
+        return self._require_current_lists
+
+    @require_current_lists.setter
+    def require_current_lists(self, value: bool) -> None:
+        self._require_current_lists = bool(value)
+        self._tell()
+
     # -- what messages bring -------------------------------------------------------------------------------------------
 
     def learn(self, raw: bytes) -> Credential | Refusal:
@@ -246,7 +256,7 @@ class Trust:
             return f"has a credential, number {credential.serial}, that is revoked"
         if not credential.is_valid_at(now):
             return f"has a credential, number {credential.serial}, that is not valid now"
-        if self.require_current_lists and (revocations is None or now > revocations.next_update):
+        if self._require_current_lists and (revocations is None or now > revocations.next_update):
             return f"has a credential, number {credential.serial}, of an authority without a current revocation list"
         return ""
 
