@@ -58,7 +58,7 @@ def main() -> None:
         socket.linger = 0
     source.bind("ipc://*" if out.startswith("ipc") else "tcp://127.0.0.1:*")
     sink.connect(out)
-    print(json.dumps({"ready": source.last_endpoint.decode()}), flush=True)
+    print(json.dumps({"ready": str(source.get_string(zmq.LAST_ENDPOINT))}), flush=True)
     RELAYS[name](source, sink)
 
 
