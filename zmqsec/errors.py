@@ -38,6 +38,10 @@ class PartsError(ZmqsecError, ValueError):
     """Parts cannot be encoded or decoded: a wrong type, a limit passed, a length that does not fit."""
 
 
+class HandshakeError(ZmqsecError, ValueError):
+    """A handshake was given keys, a policy or a state that it cannot run with, or it has failed for good."""
+
+
 class SequenceExhausted(ZmqsecError, RuntimeError):
     """A session that may not rotate has reached a limit and seals no more."""
 

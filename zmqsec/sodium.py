@@ -19,6 +19,11 @@ from .errors import BackendError
 
 _NO_SALT = bytes(16)
 _AES_TAG = 16
+_TAG = 16
+MLKEM768_SEED_BYTES = 64
+MLKEM768_KEY_BYTES = 1184
+MLKEM768_CIPHERTEXT_BYTES = 1088
+_MLKEM768_SECRET_BYTES = 2400
 
 
 def bundled_path() -> str | None:
@@ -61,6 +66,36 @@ def _load() -> Any:
 
 
 _pysodium: Any = _load()
+_Bytes32, _Bytes64 = ctypes.c_char * 32, ctypes.c_char * 64
+
+
+def _function(name: str, *types: Any) -> Any:
+    """A function of the library with its types declared, which makes calls cheap; None where this libsodium lacks it.
+
+    pysodium's own function objects are left as they are.
+    """
+    function = getattr(_own, name, None)
+    if function is not None:
+        function.argtypes = types
+    return function
+
+
+_BUFFER, _SIZE, _LONG = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_ulonglong
+_own = ctypes.CDLL(_pysodium.sodium._name)
+_generichash = _function("crypto_generichash", _BUFFER, _SIZE, _BUFFER, _LONG, _BUFFER, _SIZE)
+_scalarmult = _function("crypto_scalarmult_curve25519", _BUFFER, _BUFFER, _BUFFER)
+_scalarmult_base = _function("crypto_scalarmult_curve25519_base", _BUFFER, _BUFFER)
+_chacha_seal = _function(
+    "crypto_aead_chacha20poly1305_ietf_encrypt",
+    _BUFFER, ctypes.c_void_p, _BUFFER, _LONG, _BUFFER, _LONG, ctypes.c_void_p, _BUFFER, _BUFFER,
+)  # fmt: skip
+_chacha_open = _function(
+    "crypto_aead_chacha20poly1305_ietf_decrypt",
+    _BUFFER, ctypes.c_void_p, ctypes.c_void_p, _BUFFER, _LONG, _BUFFER, _LONG, _BUFFER, _BUFFER,
+)  # fmt: skip
+_mlkem_keys = _function("crypto_kem_mlkem768_seed_keypair", _BUFFER, _BUFFER, _BUFFER)
+_mlkem_encapsulate = _function("crypto_kem_mlkem768_enc_deterministic", _BUFFER, _BUFFER, _BUFFER, _BUFFER)
+_mlkem_decapsulate = _function("crypto_kem_mlkem768_dec", _BUFFER, _BUFFER, _BUFFER)
 
 
 def library_path() -> str:
@@ -82,6 +117,70 @@ def blake2b(key: bytes, personal: bytes, message: bytes) -> bytes:
 def hash_unkeyed(personal: bytes, message: bytes) -> bytes:
     """BLAKE2b-256 without key and salt, with a personalization of at most 16 bytes (spec, "Key derivation")."""
     return blake2b(b"", personal, message)
+
+
+def blake2b_512(message: bytes) -> bytes:
+    """BLAKE2b with 64 bytes of output, no key, salt or personalization (RFC 7693)."""
+    out = _Bytes64()
+    _generichash(out, 64, message, len(message), None, 0)
+    return out.raw
+
+
+def x25519_public(secret: bytes) -> bytes:
+    """The public key of a 32-byte secret (RFC 7748)."""
+    out = _Bytes32()
+    _scalarmult_base(out, secret)
+    return out.raw
+
+
+def x25519(secret: bytes, public: bytes) -> bytes | None:
+    """The shared secret, 32 bytes (RFC 7748); None where it would be all zero, as for every point of a small order."""
+    out = _Bytes32()
+    return out.raw if _scalarmult(out, secret, public) == 0 else None
+
+
+def chacha20poly1305_seal(key: bytes, nonce: bytes, ad: bytes, plaintext: bytes) -> bytes:
+    """Ciphertext and 16-byte tag; 32-byte key, 12-byte nonce (RFC 8439)."""
+    out = ctypes.create_string_buffer(len(plaintext) + _TAG)
+    _chacha_seal(out, None, plaintext, len(plaintext), ad, len(ad), None, nonce, key)
+    return out.raw
+
+
+def chacha20poly1305_open(key: bytes, nonce: bytes, ad: bytes, sealed: bytes) -> bytes | None:
+    """The plaintext, or None if the tag does not hold."""
+    size = len(sealed) - _TAG
+    if size < 0:
+        return None
+    out = ctypes.create_string_buffer(size + 1)
+    status = _chacha_open(out, None, None, sealed, len(sealed), ad, len(ad), nonce, key)
+    return out.raw[:size] if status == 0 else None
+
+
+def has_mlkem768() -> bool:
+    """Whether this libsodium has ML-KEM-768; versions before 1.0.22 have not."""
+    return None not in (_mlkem_keys, _mlkem_encapsulate, _mlkem_decapsulate)
+
+
+def mlkem768_keys(seed: bytes) -> tuple[bytes, bytes]:
+    """Encapsulation key, 1,184 bytes, and decapsulation key, 2,400, of a 64-byte seed (FIPS 203, d || z)."""
+    public = ctypes.create_string_buffer(MLKEM768_KEY_BYTES)
+    secret = ctypes.create_string_buffer(_MLKEM768_SECRET_BYTES)
+    _mlkem_keys(public, secret, seed)
+    return public.raw, secret.raw
+
+
+def mlkem768_encapsulate(public: bytes, seed: bytes) -> tuple[bytes, bytes] | None:
+    """Ciphertext, 1,088 bytes, and shared secret, 32, from 32 random bytes; None if the key fails FIPS 203's check."""
+    ciphertext, shared = ctypes.create_string_buffer(MLKEM768_CIPHERTEXT_BYTES), _Bytes32()
+    status = _mlkem_encapsulate(ciphertext, shared, public, seed)
+    return (ciphertext.raw, shared.raw) if status == 0 else None
+
+
+def mlkem768_decapsulate(secret: bytes, ciphertext: bytes) -> bytes:
+    """The shared secret, 32 bytes; that of a wrong ciphertext is one that nobody knows (implicit rejection)."""
+    shared = _Bytes32()
+    _mlkem_decapsulate(shared, ciphertext, secret)
+    return shared.raw
 
 
 def ed25519_keys(seed: bytes) -> tuple[bytes, bytes]:

@@ -1,0 +1,248 @@
+"""The Noise protocol framework, revision 34: XX and IK with psk and hfs over 25519_ChaChaPoly_BLAKE2b (floor 8).
+
+Names and steps are those of the specification; section numbers in comments are its own. hfs is the extension "KEM-based
+Hybrid Forward Secrecy for Noise", revision 1, with ML-KEM-768. Primitives come from libsodium.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from . import sodium
+from .errors import HandshakeError
+
+DHLEN: Final = 32  # section 12.1
+HASHLEN: Final = 64  # section 12.8
+BLOCKLEN: Final = 128  # section 12.8
+KEYLEN: Final = 32  # section 4.2
+TAGLEN: Final = 16
+MAX_MESSAGE: Final = 65535  # section 3
+_MAX_NONCE: Final = (1 << 64) - 1  # section 5.1
+
+_IPAD: Final = bytes(byte ^ 0x36 for byte in range(256))  # RFC 2104
+_OPAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+
+Random = Callable[[int], bytes]
+
+
+class NoiseError(Exception):
+    """What a peer sent does not hold; the handshake state that met it is of no use any more (section 5.3)."""
+
+
+# -- crypto functions (sections 4 and 12) ------------------------------------------------------------------------------
+
+
+def hash_of(data: bytes) -> bytes:
+    """HASH(data): BLAKE2b with 64 bytes of output (section 12.8)."""
+    return sodium.blake2b_512(data)
+
+
+def hmac_hash(key: bytes, data: bytes) -> bytes:
+    """HMAC-HASH(key, data): RFC 2104 over HASH, whose own keyed mode is not used (section 4.3)."""
+    block = key.ljust(BLOCKLEN, b"\0")  # no key here is longer than a block
+    return hash_of(block.translate(_OPAD) + hash_of(block.translate(_IPAD) + data))
+
+
+def hkdf2(chaining_key: bytes, input_key_material: bytes) -> tuple[bytes, bytes]:
+    """HKDF with two outputs (section 4.3)."""
+    temp_key = hmac_hash(chaining_key, input_key_material)
+    output1 = hmac_hash(temp_key, b"\x01")
+    return output1, hmac_hash(temp_key, output1 + b"\x02")
+
+
+def hkdf3(chaining_key: bytes, input_key_material: bytes) -> tuple[bytes, bytes, bytes]:
+    """HKDF with three outputs (section 4.3)."""
+    temp_key = hmac_hash(chaining_key, input_key_material)
+    output1 = hmac_hash(temp_key, b"\x01")
+    output2 = hmac_hash(temp_key, output1 + b"\x02")
+    return output1, output2, hmac_hash(temp_key, output2 + b"\x03")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KeyPair:
+    """A Curve25519 key pair, 32 bytes each."""
+
+    secret: bytes
+    public: bytes
+
+    @classmethod
+    def of(cls, secret: bytes) -> KeyPair:
+        """The key pair of 32 secret bytes; GENERATE_KEYPAIR() of section 4.1 if they are random."""
+        if len(secret) != DHLEN:
+            raise HandshakeError(f"a secret key of {len(secret)} bytes: exactly {DHLEN} are allowed")
+        return cls(secret, sodium.x25519_public(secret))
+
+    def __repr__(self) -> str:
+        return f"KeyPair(public={self.public.hex()}, secret=<hidden>)"
+
+
+def dh(pair: KeyPair, public: bytes) -> bytes:
+    """DH(key_pair, public_key). An all-zero output signals an error, which section 12.1 allows and libsodium does."""
+    shared = sodium.x25519(pair.secret, public)
+    if shared is None:
+        raise NoiseError("a public key of a small order")
+    return shared
+
+
+# -- CipherState (section 5.1) -----------------------------------------------------------------------------------------
+
+
+class CipherState:
+    """`k`, a key of 32 bytes or None for empty, and `n`, the nonce."""
+
+    __slots__ = ("k", "n")
+
+    def __init__(self, k: bytes | None = None, n: int = 0) -> None:
+        self.k, self.n = k, n
+
+    def initialize_key(self, key: bytes) -> None:
+        """InitializeKey(key)."""
+        self.k, self.n = key, 0
+
+    def _nonce(self) -> bytes:
+        """32 bits of zeros and the little-endian n (section 12.3)."""
+        if self.n >= _MAX_NONCE:
+            raise NoiseError("the nonces are used up")
+        return bytes(4) + self.n.to_bytes(8, "little")
+
+    def encrypt_with_ad(self, ad: bytes, plaintext: bytes) -> bytes:
+        """EncryptWithAd(ad, plaintext)."""
+        if self.k is None:
+            return plaintext
+        ciphertext = sodium.chacha20poly1305_seal(self.k, self._nonce(), ad, plaintext)
+        self.n += 1
+        return ciphertext
+
+    def decrypt_with_ad(self, ad: bytes, ciphertext: bytes) -> bytes:
+        """DecryptWithAd(ad, ciphertext); n stays where it was if the tag does not hold."""
+        if self.k is None:
+            return ciphertext
+        plaintext = sodium.chacha20poly1305_open(self.k, self._nonce(), ad, ciphertext)
+        if plaintext is None:
+            raise NoiseError("a tag does not hold")
+        self.n += 1
+        return plaintext
+
+
+# -- SymmetricState (section 5.2) --------------------------------------------------------------------------------------
+
+
+class SymmetricState:
+    """A CipherState, the chaining key `ck` and the handshake hash `h`, 64 bytes each."""
+
+    __slots__ = ("cipher", "ck", "h")
+
+    def __init__(self, protocol_name: bytes) -> None:
+        """InitializeSymmetric(protocol_name)."""
+        short = len(protocol_name) <= HASHLEN
+        self.h = protocol_name.ljust(HASHLEN, b"\0") if short else hash_of(protocol_name)
+        self.ck = self.h
+        self.cipher = CipherState()
+
+    def copy(self) -> SymmetricState:
+        """Another one that stands where this one does."""
+        twin = SymmetricState.__new__(SymmetricState)
+        twin.h, twin.ck = self.h, self.ck
+        twin.cipher = CipherState(self.cipher.k, self.cipher.n)
+        return twin
+
+    def mix_key(self, input_key_material: bytes) -> None:
+        """MixKey(input_key_material); temp_k is cut to 32 bytes since HASHLEN is 64."""
+        self.ck, temp_k = hkdf2(self.ck, input_key_material)
+        self.cipher.initialize_key(temp_k[:KEYLEN])
+
+    def mix_hash(self, data: bytes) -> None:
+        """MixHash(data)."""
+        self.h = hash_of(self.h + data)
+
+    def mix_key_and_hash(self, input_key_material: bytes) -> None:
+        """MixKeyAndHash(input_key_material), for the psk token (section 9)."""
+        self.ck, temp_h, temp_k = hkdf3(self.ck, input_key_material)
+        self.mix_hash(temp_h)
+        self.cipher.initialize_key(temp_k[:KEYLEN])
+
+    def encrypt_and_hash(self, plaintext: bytes) -> bytes:
+        """EncryptAndHash(plaintext)."""
+        ciphertext = self.cipher.encrypt_with_ad(self.h, plaintext)
+        self.mix_hash(ciphertext)
+        return ciphertext
+
+    def decrypt_and_hash(self, ciphertext: bytes) -> bytes:
+        """DecryptAndHash(ciphertext)."""
+        plaintext = self.cipher.decrypt_with_ad(self.h, ciphertext)
+        self.mix_hash(ciphertext)
+        return plaintext
+
+    def split(self) -> tuple[CipherState, CipherState]:
+        """Split(): for messages from the initiator, and for messages to it."""
+        temp_k1, temp_k2 = hkdf2(self.ck, b"")
+        return CipherState(temp_k1[:KEYLEN]), CipherState(temp_k2[:KEYLEN])
+
+
+# -- patterns (sections 7 to 9) ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A handshake pattern: its name with modifiers, the tokens of each message, and what its pre-messages tell."""
+
+    name: str
+    messages: tuple[tuple[str, ...], ...]
+    knows_responder: bool  # the pre-message "<- s"
+
+    @property
+    def has_psk(self) -> bool:
+        """Whether it is a PSK handshake."""
+        return any("psk" in tokens for tokens in self.messages)
+
+    @property
+    def has_kem(self) -> bool:
+        """Whether it has the hfs modifier."""
+        return any("e1" in tokens for tokens in self.messages)
+
+    @property
+    def protocol_name(self) -> bytes:
+        """The whole name (section 8); hfs names its KEM behind the DH (hfs, section 5)."""
+        functions = "25519+MLKEM768" if self.has_kem else "25519"
+        return f"Noise_{self.name}_{functions}_ChaChaPoly_BLAKE2b".encode()
+
+
+_Messages = tuple[tuple[str, ...], ...]
+_XX: Final[_Messages] = (("e",), ("e", "ee", "s", "es"), ("s", "se"))  # section 7.5
+_IK: Final[_Messages] = (("e", "es", "s", "ss"), ("e", "ee", "se"))
+
+
+def _with_psk(messages: _Messages, place: int) -> _Messages:
+    """psk0 stands first in the first message, psk1, psk2... at the end of the first, second... (section 9.4)."""
+    changed = list(messages)
+    if place == 0:
+        changed[0] = ("psk", *changed[0])
+    else:
+        changed[place - 1] = (*changed[place - 1], "psk")
+    return tuple(changed)
+
+
+def _with_hfs(messages: _Messages) -> _Messages:
+    """e1 behind the first e, or behind the DH that follows it; ekem1 behind the first ee (hfs, section 5)."""
+    first, second = list(messages[0]), list(messages[1])
+    first.insert(first.index("es" if "es" in first else "e") + 1, "e1")
+    second.insert(second.index("ee") + 1, "ekem1")
+    return (tuple(first), tuple(second), *messages[2:])
+
+
+def pattern(base: str, psk: int | None = None, hfs: bool = False) -> Pattern:
+    """The pattern "XX" or "IK" with a psk modifier at that place or without one, and with or without hfs.
+
+    Modifiers whose order does not matter stand in alphabetical order (section 8).
+    """
+    messages = {"XX": _XX, "IK": _IK}[base]
+    modifiers = []
+    if hfs:
+        messages = _with_hfs(messages)
+        modifiers.append("hfs")
+    if psk is not None:
+        messages = _with_psk(messages, psk)
+        modifiers.append(f"psk{psk}")
+    return Pattern(base + "+".join(modifiers), messages, base == "IK")
