@@ -75,7 +75,6 @@ def test_limits_names_are_in_both_but_for_known_ones() -> None:
         "MAX_KEPT_REFUSALS",
         "MAX_KNOWN_TREES",
         "BATCH",
-        "BATCH_BYTES",
         "LAYOUT_PLAIN",
         "LAYOUT_TOPIC",
         "LAYOUT_ENVELOPE",

@@ -208,7 +208,7 @@ cdef class Channel(Grip):
         return self.receive(max_messages, flags, form, copy)
 
     def take_refusals(self):
-        """The refusals since the last call, at most the newest 64; all are counted in the receiver."""
+        """The refusals since the last call, at most the newest 4,096; all are counted in the receiver."""
         cdef list taken = list(self.refusals)
         self.refusals.clear()
         self.waiting_refusals = 0

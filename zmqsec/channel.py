@@ -181,7 +181,7 @@ class Channel:
                 self.fronts += [front] * len(items)
 
     def take_refusals(self) -> list[Refusal]:
-        """The refusals since the last call, at most the newest 64; all are counted in the receiver."""
+        """The refusals since the last call, at most the newest 4,096; all are counted in the receiver."""
         taken = list(self._refusals)
         self._refusals.clear()
         self.waiting_refusals = 0

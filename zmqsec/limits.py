@@ -102,9 +102,8 @@ MAX_SESSIONS: Final = 65536
 # Frames around a sealed part.
 MAX_ENVELOPE_FRAMES: Final = 16
 MAX_ATTESTATION_FRAMES: Final = 16
-MAX_KEPT_REFUSALS: Final = 64
+MAX_KEPT_REFUSALS: Final = 4096  # of one call, for callbacks and logging; counted are all
 BATCH: Final = 64
-BATCH_BYTES: Final = 1 << 20
 
 # How the sealed part stands among the frames of one ZeroMQ message.
 LAYOUT_PLAIN: Final = 0
