@@ -23,7 +23,7 @@ from .cli_authority import authority
 from .cli_identity import identity
 from .context import Context
 from .errors import KeyFileError, StreamError, ZmqsecError
-from .inspect import InspectError, hex_view, inspect_part, legend, read_capture, tree
+from .inspect import InspectError, count_of, hex_view, inspect_part, legend, read_capture, tree
 from .limits import MAX_MESSAGE_BYTES
 from .socket import Socket
 from .stream import Incoming, Outgoing
@@ -49,9 +49,10 @@ class Endpoint(_ParamType):
         if not text.startswith(_SCHEMES) or text in _SCHEMES:
             self.fail(f"{text!r} is no endpoint; tcp://HOST:PORT and ipc://PATH are allowed", param, ctx)
         if text.startswith("tcp://"):
-            port = text.rpartition(":")[2]
-            if port != "*" and not (port.isascii() and port.isdigit() and 0 <= int(port) <= 65535):
-                self.fail(f"{text!r} has no port; tcp://HOST:PORT with a port of 0 to 65535 is allowed", param, ctx)
+            _, colon, port = text.removeprefix("tcp://").rpartition(":")
+            if port != "*" and not (port.isascii() and port.isdigit() and colon and int(port) <= 65535):
+                fault = f"has the port {port!r}" if colon else "has no port"
+                self.fail(f"{text!r} {fault}; tcp://HOST:PORT with a port of 0 to 65535 is allowed", param, ctx)
         return text
 
 
@@ -80,7 +81,16 @@ class Seconds(_ParamType):
         self.fail(f"{value!r} is no time; a number of seconds is allowed, 0 for no limit", param, ctx)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """The commands, which an unknown one is told."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            ctx.fail(f"no command {args[0]!r}; {', '.join(self.list_commands(ctx))} are allowed")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message=f"zmqsec %(version)s (backend {backend}, libzmq {zmq.zmq_version()})")
 def cli() -> None:
     """Message-based security for ZeroMQ: sealed by the sender, opened only by the endpoints.
@@ -147,7 +157,7 @@ def _say(text: str) -> None:
 def _bytes(count: float) -> str:
     """A number of bytes for people."""
     if count < 1000:
-        return f"{count:.0f} bytes"
+        return count_of(round(count))
     for unit in ("kB", "MB"):
         count /= 1000
         if count < 1000:
@@ -169,7 +179,8 @@ def _socket(kind: int, key: Path, endpoint: str, bind: bool, quiet: bool) -> Ite
             else:
                 socket.connect(endpoint)
         except zmq.ZMQError as error:
-            raise StreamError(f"cannot {'bind' if bind else 'connect to'} {endpoint}: {error.strerror}") from None
+            why = error.strerror.partition(" (addr=")[0]
+            raise StreamError(f"cannot {'bind' if bind else 'connect to'} {endpoint}: {why}") from None
         if bind and not quiet:
             _say(f"listening at {socket.getsockopt_string(zmq.LAST_ENDPOINT)}")
         yield socket, contact
@@ -277,7 +288,7 @@ def recv(endpoint: str, key: Path, output: Path | None, bind: bool, timeout: flo
 # -- inspect, demo -----------------------------------------------------------------------------------------------------
 
 
-@cli.command()
+@cli.command(short_help="Show what a relay sees of a captured message.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the picture.")
 @click.option(
@@ -299,12 +310,12 @@ def inspect(file: str, as_json: bool, rows: int) -> None:
     if as_json:
         click.echo(json.dumps(seen.as_json(), indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
     console.print(tree(seen))
     console.print()
-    console.print(hex_view(seen, rows=rows))
+    console.print(hex_view(seen, rows=rows, width=console.width), soft_wrap=True)
     console.print()
-    console.print(legend())
+    console.print(legend(), soft_wrap=True)
 
 
 @cli.command()

@@ -63,7 +63,8 @@ def source_of(path: Path | None, limit: int, folder: Path) -> Source:
         title = str(path)
     try:
         if not path.is_file():
-            raise StreamError(f"{path} is {'no regular file' if path.exists() else 'not there'}; the demo needs one")
+            why = "it is no regular file" if path.exists() else "there is no such file"
+            raise StreamError(f"cannot stream {path}: {why}")
         whole = path.stat().st_size
         with open(path, "rb"):
             pass

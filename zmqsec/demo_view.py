@@ -147,7 +147,7 @@ class View:
         if findings.seen.sample is not None:
             topic, sealed = findings.seen.sample
             seen = inspect_part(sealed)
-            picture = Group(hex_view(seen, topic=topic), Text(), legend())
+            picture = Group(hex_view(seen, topic=topic, width=self.console.width), Text(), legend())
             self.console.print(Text(f"What the relay sees of one message, {len(sealed):,} bytes", "bold"))
             self.console.print(picture)
             self.console.print()

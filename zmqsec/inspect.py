@@ -27,12 +27,13 @@ _SUITES = {
     limits.SUITE_AES256GCM: "aes256gcm",
     limits.SUITE_AES256CTR_HMACSHA256: "aes256ctr-hmacsha256",
 }
-_ROW = 16
+_LONGEST_LABEL = 34
+_ROWS = (16, 8)  # bytes in a row; the second where the first is too wide
 _SHOWN_VALUE = 48
 _STYLES = {"clear": "bold cyan", "bound": "bold green", "sealed": "bold red", "tag": "bold magenta"}
 LEGEND = (
     ("clear", "readable by every relay, and authenticated"),
-    ("bound", "the sender's topic and header parts: readable too, and bound to the message"),
+    ("bound", "the sender's topic and header parts: readable, and bound to the message"),
     ("sealed", "ciphertext"),
     ("tag", "proves all of the above to whoever holds the key"),
 )
@@ -189,6 +190,11 @@ def _part_json(part: Part) -> dict[str, Any]:
     return {"leaf": bytes(part).hex()}
 
 
+def count_of(size: int, more: str = "") -> str:
+    """A number of bytes, or of so many more."""
+    return f"1 {more}byte" if size == 1 else f"{size:,} {more}bytes"
+
+
 def printable(value: bytes) -> str:
     """Bytes for people: as quoted text where all of it is printable ASCII, else hexadecimal; cut where long."""
     cut = value[:_SHOWN_VALUE]
@@ -196,7 +202,7 @@ def printable(value: bytes) -> str:
         shown = '"' + cut.decode("ascii") + '"'
     else:
         shown = cut.hex(" ") if cut else "(empty)"
-    return shown + (f" … {len(value) - len(cut)} more bytes" if len(value) > len(cut) else "")
+    return shown + (f" … {count_of(len(value) - len(cut), 'more ')}" if len(value) > len(cut) else "")
 
 
 def _add_parts(tree: Tree, parts: Sequence[Part]) -> None:
@@ -209,7 +215,7 @@ def _add_parts(tree: Tree, parts: Sequence[Part]) -> None:
             _add_parts(tree.add(Text(f"list of {len(part)}")), part)
         else:
             leaf = bytes(part)
-            tree.add(Text.assemble((f"leaf, {len(leaf)} bytes ", "dim"), printable(leaf)))
+            tree.add(Text.assemble((f"leaf, {count_of(len(leaf))} ", "dim"), printable(leaf)))
 
 
 def tree(seen: Inspection, title: str = "sealed part") -> Tree:
@@ -228,12 +234,12 @@ def tree(seen: Inspection, title: str = "sealed part") -> Tree:
     session.add(_field("started", seen.started_utc))
     session.add(_field("random", seen.random.hex(" ")))
     root.add(_field("sequence", f"{seen.sequence:,}"))
-    header = root.add(Text(f"header parts, {seen.header_bytes:,} bytes", style=_STYLES["bound"]))
+    header = root.add(Text(f"header parts, {count_of(seen.header_bytes)}", style=_STYLES["bound"]))
     _add_parts(header, seen.header)
     if seen.body is None:
-        root.add(Text(f"body, {seen.body_bytes:,} bytes: sealed", style=_STYLES["sealed"]))
+        root.add(Text(f"body, {count_of(seen.body_bytes)}: sealed", style=_STYLES["sealed"]))
     else:
-        body = root.add(Text(f"body, {seen.body_bytes:,} bytes: clear, authenticated", style=_STYLES["clear"]))
+        body = root.add(Text(f"body, {count_of(seen.body_bytes)}: clear, authenticated", style=_STYLES["clear"]))
         _add_parts(body, seen.body)
     root.add(Text.assemble("tag ", (seen.tag.hex(" "), _STYLES["tag"])))
     return root
@@ -264,27 +270,40 @@ def _fields(seen: Inspection) -> Iterator[tuple[int, int, str, str]]:
     yield end, len(seen.data), "tag", "tag"
 
 
-def _rows(data: bytes, at: int, label: str, mark: str, most: int) -> Iterator[Text]:
+def _row_bytes(width: int) -> int:
+    """How many bytes a row shows within so many columns: offset, bytes, the same as text, mark, label."""
+    wide, narrow = _ROWS
+    return wide if 6 + 3 * wide + wide + 1 + 7 + _LONGEST_LABEL <= width else narrow
+
+
+def _rows(data: bytes, at: int, label: str, mark: str, most: int, size: int) -> Iterator[Text]:
     style = _STYLES[mark]
-    for row, begin in enumerate(range(0, len(data), _ROW)):
+    for row, begin in enumerate(range(0, len(data), size)):
         if row == most:
-            yield Text(f"{'':6}… {len(data) - begin:,} more bytes of {label}", style=style)
+            yield Text(f"{'':6}… {count_of(len(data) - begin, 'more ')} of {label}", style=style)
             return
-        cut = data[begin : begin + _ROW]
+        cut = data[begin : begin + size]
         ascii_view = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in cut)
         note = f"{mark:<7}{label}" if row == 0 else ""
         yield Text.assemble(
-            (f"{at + begin:04x}  ", "dim"), (f"{cut.hex(' '):<48}", style), (f"{ascii_view:<18}", "dim"), (note, style)
+            (f"{at + begin:04x}  ", "dim"),
+            (f"{cut.hex(' '):<{3 * size}}", style),
+            (f"{ascii_view:<{size + 1}}", "dim"),
+            (note, style),
         )
 
 
-def hex_view(seen: Inspection, *, topic: bytes | None = None, rows: int = 4) -> Text:
-    """The bytes themselves, a new row for each field, each marked as clear or sealed in word and colour."""
+def hex_view(seen: Inspection, *, topic: bytes | None = None, rows: int = 4, width: int = 120) -> Text:
+    """The bytes themselves, a new row for each field, each marked as clear or sealed in word and colour.
+
+    `rows` of each field are shown at most, within `width` columns where they are 80 or more.
+    """
     lines: list[Text] = []
+    size = _row_bytes(width)
     if topic is not None:
-        lines += _rows(topic, 0, "topic frame", "bound", rows)
+        lines += _rows(topic, 0, "topic frame", "bound", rows, size)
     for begin, end, label, mark in _fields(seen):
-        lines += _rows(seen.data[begin:end], begin, label, mark, rows)
+        lines += _rows(seen.data[begin:end], begin, label, mark, rows, size)
     return Text("\n").join(lines)
 
 

@@ -264,7 +264,8 @@ class Sender:
             return
         seconds = f"{self._deadline.seconds:g} s"
         if not self._contact.made():
-            raise NoAnswer(f"no receiver within {seconds}; nobody is at the other end")
+            endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+            raise NoAnswer(f"no receiver within {seconds}; nobody is at the other end of {endpoint}")
         known = self._outgoing.ready
         why = refusals(self._socket) or ("it may be gone" if known else "it may hold another key, or be no zmqsec recv")
         raise NoAnswer(f"the receiver has not {verb} within {seconds}; {why}")
