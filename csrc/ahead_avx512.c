@@ -47,6 +47,7 @@ INLINE void authenticate_with(zs_poly1_wide *wide, const zs_aead_job *job, const
     zs_poly1_blocks(&mac, job->ad, job->ad_len, job->ad_len);
     zs_poly1_blocks(&mac, text, job->len, job->len);
     zs_poly1_finish(&mac, job->ad_len, job->len, tag);
+    zs_wipe(&mac, sizeof mac);
 }
 
 static __attribute__((noinline)) void authenticate_short(const zs_aead_job *job, const uint8_t *key,

@@ -165,7 +165,7 @@ static __attribute__((noinline)) void stream(machine *m, zs_aead_job *const *job
     }
 }
 
-ZS_STACK_WIPER(wipe_stack_short, 1536)
+ZS_STACK_WIPER(wipe_stack_short, 2304)
 ZS_STACK_WIPER(wipe_stack, 3 * 1024)
 
 /* Three sizes of the same, for to wipe takes its time too. */
