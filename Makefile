@@ -41,10 +41,10 @@ lint: $(VENV)/built
 CHECK_C = ZMQSEC_TEST_LIBSODIUM=$$($(BIN)/python -c 'from zmqsec import sodium; print(sodium.library_path())') \
 	$(MAKE) -C csrc/tests
 
-# All of it: plain, under ASan and UBSan, and for constant time under valgrind, MemorySanitizer and a trace.
+# All of it: plain, under ASan and UBSan, by clang, and for constant time under valgrind, MemorySanitizer and a trace.
 check-c: $(VENV)/built
 	@sh scripts/check-c-packages.sh
-	$(CHECK_C) check check-asan check-ct
+	$(CHECK_C) check check-asan check-clang check-ct
 
 # Hours: every length, associated data and batch, and 10^7 random messages; TIER=avx2 walks one tier alone.
 check-c-long: $(VENV)/built

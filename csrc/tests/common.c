@@ -94,6 +94,25 @@ size_t test_hex(uint8_t *out, size_t room, const char *text) {
     return len;
 }
 
+void test_key_stream(uint8_t out[64], const uint8_t key[ZS_KEY_BYTES], uint64_t sequence, uint32_t block) {
+    uint32_t start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}, x[16];
+    for (size_t i = 0; i < 8; i++) start[4 + i] = zs_load32(key + 4 * i);
+    start[12] = block, start[14] = (uint32_t)sequence, start[15] = (uint32_t)(sequence >> 32);
+    memcpy(x, start, sizeof x);
+    for (size_t round = 0; round < 20; round++) {
+        for (size_t i = 0; i < 4; i++) {
+            size_t turn = round % 2; /* columns, diagonals */
+            uint32_t *a = &x[i], *b = &x[4 + (i + turn) % 4];
+            uint32_t *c = &x[8 + (i + 2 * turn) % 4], *d = &x[12 + (i + 3 * turn) % 4];
+#define HALF(n, m) *a += *b, *d ^= *a, *d = *d << n | *d >> (32 - n), *c += *d, *b ^= *c, *b = *b << m | *b >> (32 - m)
+            HALF(16, 12);
+            HALF(8, 7);
+#undef HALF
+        }
+    }
+    for (size_t i = 0; i < 16; i++) zs_store32(out + 4 * i, x[i] + start[i]);
+}
+
 static void *library;
 
 void test_sodium_symbol(const char *symbol_name, void *slot) {

@@ -53,6 +53,9 @@ size_t test_scaled(size_t rounds);
 bool test_is_all(const uint8_t *p, size_t len, uint8_t value);
 void test_nonce(uint8_t nonce[TEST_NONCE_BYTES], uint64_t sequence);
 
+/* ChaCha20 (RFC 8439 section 2.3) in the plainest way: one block of a key stream; the nonce's first word is 0. */
+void test_key_stream(uint8_t out[64], const uint8_t key[ZS_KEY_BYTES], uint64_t sequence, uint32_t block);
+
 /* Bytes of a hexadecimal text; the number of them. */
 size_t test_hex(uint8_t *out, size_t room, const char *text);
 

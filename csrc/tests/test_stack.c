@@ -67,25 +67,6 @@ static void add_limbs(const uint8_t r[16]) {
     add(limbs, &limb_count, high + (high >> 2), ONE_TIME_KEY);
 }
 
-/* ChaCha20 (RFC 8439 section 2.3) in the plainest way: block `block` of a message's key stream. */
-static void key_stream(uint8_t out[64], const zs_aead_job *job, uint32_t block) {
-    uint32_t start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}, x[16];
-    for (size_t i = 0; i < 8; i++) start[4 + i] = zs_load32(job->key + 4 * i);
-    start[12] = block, start[14] = (uint32_t)job->sequence, start[15] = (uint32_t)(job->sequence >> 32);
-    memcpy(x, start, sizeof x);
-    for (size_t round = 0; round < 20; round++) {
-        for (size_t i = 0; i < 4; i++) {
-            size_t turn = round % 2; /* columns, diagonals */
-            uint32_t *a = &x[i], *b = &x[4 + (i + turn) % 4], *c = &x[8 + (i + 2 * turn) % 4], *d = &x[12 + (i + 3 * turn) % 4];
-#define HALF(n, m) *a += *b, *d ^= *a, *d = *d << n | *d >> (32 - n), *c += *d, *b ^= *c, *b = *b << m | *b >> (32 - m)
-            HALF(16, 12);
-            HALF(8, 7);
-#undef HALF
-        }
-    }
-    for (size_t i = 0; i < 16; i++) zs_store32(out + 4 * i, x[i] + start[i]);
-}
-
 static int by_value(const void *a, const void *b) {
     uint64_t x = ((const secret *)a)->value, y = ((const secret *)b)->value;
     return x < y ? -1 : x > y;
@@ -100,7 +81,7 @@ static void collect(size_t count) {
         uint32_t blocks = (uint32_t)(1 + (jobs[i].len + 63) / 64);
         for (uint32_t b = 0; b < blocks || b < FIRST_BLOCKS; b++) {
             if (b >= FIRST_BLOCKS && b + LAST_BLOCKS < blocks) continue;
-            key_stream(block, &jobs[i], b);
+            test_key_stream(block, jobs[i].key, jobs[i].sequence, b);
             add_words(block, b == 0 ? 32 : 64, b == 0 ? ONE_TIME_KEY : KEY_STREAM);
             if (b == 0) add_limbs(block);
         }

@@ -1,9 +1,10 @@
-/* vectors.h: published vectors of ChaCha20-Poly1305, HChaCha20 and Poly1305, as hexadecimal texts. */
+/* vectors.h: published vectors of ChaCha20-Poly1305, ChaCha20, HChaCha20 and Poly1305, as hexadecimal texts. */
 #ifndef ZS_TEST_VECTORS_H
 #define ZS_TEST_VECTORS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* `id` and the fields are Wycheproof's: an invalid one has a tag or text that must not open. */
 typedef struct vector {
@@ -34,6 +35,30 @@ static const vector RFC_8439[] = {
      "bc546a0d072b04b3564eea1b422273f548271a0bb2316053fa76991955ebd63159434ecebb4e466dae5a1073a6727627097a1049e617d91d3610"
      "94fa68f0ff77987130305beaba2eda04df997b714d6c6f2c29a6ad5cb4022b02709b",
      "eead9d67890cbb22392336fea1851f38"},
+};
+
+/* RFC 8439, appendix A.1: the key stream of one block. The nonces' first words are zero, as ours are. */
+static const struct {
+    const char *key;
+    uint64_t sequence; /* the other two words */
+    uint32_t block;
+    const char *stream;
+} CHACHA20[] = {
+    {"0000000000000000000000000000000000000000000000000000000000000000", 0, 0,
+     "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7"
+     "da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586"},
+    {"0000000000000000000000000000000000000000000000000000000000000000", 0, 1,
+     "9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed"
+     "29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f"},
+    {"0000000000000000000000000000000000000000000000000000000000000001", 0, 1,
+     "3aeb5224ecf849929b9d828db1ced4dd832025e8018b8160b82284f3c949aa5a"
+     "8eca00bbb4a73bdad192b5c42f73f2fd4e273644c8b36125a64addeb006c13a0"},
+    {"00ff000000000000000000000000000000000000000000000000000000000000", 0, 2,
+     "72d54dfbf12ec44b362692df94137f328fea8da73990265ec1bbbea1ae9af0ca"
+     "13b25aa26cb4a648cb9b9d1be65b2c0924a66c54d545ec1b7374f4872e99f096"},
+    {"0000000000000000000000000000000000000000000000000000000000000000", UINT64_C(2) << 56, 0,
+     "c2c64d378cd536374ae204b9ef933fcd1a8b2288b3dfa49672ab765b54ee27c7"
+     "8a970e0e955c14f3a88e741b97c286f75f8fc299e8148362fa198a39531bed6d"},
 };
 
 /* draft-irtf-cfrg-xchacha-03, section 2.2.1. */
