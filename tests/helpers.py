@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+import pysodium
 
 from zmqsec import limits, sodium
 from zmqsec.errors import SuiteError
@@ -175,6 +178,13 @@ def flips(data: bytes) -> Iterable[tuple[int, bytes]]:
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
         yield bit, bytes(changed)
+
+
+def hchacha20(key: bytes, input_16: bytes) -> bytes:
+    """The subkey that suite 1 makes of bytes 8 to 24, by libsodium."""
+    out = ctypes.create_string_buffer(limits.KEY_BYTES)
+    pysodium.sodium.crypto_core_hchacha20(out, input_16, key, None)
+    return out.raw
 
 
 def has_aes256gcm() -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import zmq
-from helpers import SUITES, FakeClock, outcome, register_users_suite
+from helpers import SUITES, FakeClock, hchacha20, outcome, register_users_suite
 from json_forms import association_from, frame_from, message_from, part_from, receiver_from
 
 from zmqsec import limits, sodium
@@ -55,7 +55,9 @@ def test_keys_match(implementation: ModuleType, vector: Vector) -> None:
     assert key.hex() == vector["suite_key"]
     input_16 = bytes.fromhex(vector["bytes_8_to_24"])
     for name, expected in vector.items():
-        if name == "aes256gcm_key":
+        if name == "hchacha20_key":
+            assert hchacha20(key, input_16).hex() == expected
+        elif name == "aes256gcm_key":
             assert sodium.blake2b(key, b"zmqsec.aes256gcm", input_16).hex() == expected
         elif name in ("aes256ctr_key", "hmacsha256_key"):
             label = b"zmqsec." + name.removesuffix("_key").encode()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cases import RANDOM, Vector
-from helpers import session_id
+from helpers import hchacha20, session_id
 from json_forms import message_to
 
 from zmqsec import reference, sodium
@@ -22,7 +22,8 @@ def key_vectors() -> Iterator[Vector]:
         for suite in (1, 2, 3, 200):
             key = reference.derive_suite_key(secret, suite, spi)
             input_16 = spi.to_bytes(4, "little") + session_id(random=RANDOM)
-            subkeys = {}
+            if suite in (1, 200):  # 200 is the cipher of suite 1
+                subkeys = {"hchacha20_key": hchacha20(key, input_16).hex()}
             if suite == 2:
                 subkeys = {"aes256gcm_key": sodium.blake2b(key, b"zmqsec.aes256gcm", input_16).hex()}
             if suite == 3:
