@@ -7,7 +7,9 @@ goes through `fault`, which gives the messages to send on in its place, and `see
 from __future__ import annotations
 
 import itertools
+import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -162,6 +164,44 @@ class Merge(Counting):
         if behind == 0:
             return self.hold(frames)
         return [self._held + frames] if behind == 1 else [frames]
+
+
+_CHANCES = ("pass", "pass", "drop", "double", "hold", "hold", "alter", "cut")
+
+
+class Storm:
+    """Every fault by chance, from a seed, to all of the first `count` messages: lost, doubled, late, altered.
+
+    What comes after them lets go whatever is held, and passes. `whole` counts how often a message went on unchanged,
+    by its number; `altered` counts those that did not.
+    """
+
+    def __init__(self, seed: int, count: int) -> None:
+        self._random, self._count, self._number = random.Random(seed), count, -1
+        self._held: list[tuple[int, int, Frames]] = []  # until which message, its number, itself
+        self.whole: Counter[int] = Counter()
+        self.altered = 0
+
+    def __call__(self, frames: Frames) -> list[Frames]:
+        self._number += 1
+        number, calm = self._number, self._number >= self._count
+        let_go = [(held, one) for until, held, one in self._held if calm or until <= number]
+        self._held = [one for one in self._held if not calm and one[0] > number]
+        self._random.shuffle(let_go)
+        what = "pass" if calm else self._random.choice(_CHANCES)
+        if what == "hold":
+            self._held.append((number + self._random.randint(1, 500), number, frames))
+        elif what in ("pass", "double"):
+            let_go += [(number, frames)] * (2 if what == "double" else 1)
+        for held, _ in let_go:
+            self.whole[held] += 1
+        sent = [one for _, one in let_go]
+        if what in ("alter", "cut"):
+            self.altered += 1
+            size = len(frames[-1])
+            fault = flip(self._random.randrange(size), 1 << self._random.randrange(8))
+            sent += (fault if what == "alter" else cut(self._random.randrange(size)))(frames)
+        return sent
 
 
 def drop(frames: Frames) -> list[Frames]:
