@@ -36,6 +36,7 @@ test-all-pythons:
 lint: $(VENV)/built
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typed_use.py
 
 # The C core's own tests compare with the libsodium that pyzmq brings.
 CHECK_C = ZMQSEC_TEST_LIBSODIUM=$$($(BIN)/python -c 'from zmqsec import sodium; print(sodium.library_path())') \

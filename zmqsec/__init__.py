@@ -15,6 +15,8 @@ Messages are sealed by the sender and opened only by the endpoints, across any n
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import backend as _backend
 from .association import Association
 from .context import Context, Poller
@@ -48,10 +50,13 @@ __version__ = "0.1.0"
 #: Which implementation runs: ``"c"`` or ``"python"``.
 backend: str = _backend.name
 
-Receiver = _backend.implementation.Receiver
-Session = _backend.implementation.Session
-open_many = _backend.implementation.open_many
-seal_many = _backend.implementation.seal_many
+if TYPE_CHECKING:  # the names and types of both are the same
+    from .reference import Receiver, Session, open_many, seal_many
+else:
+    Receiver = _backend.implementation.Receiver
+    Session = _backend.implementation.Session
+    open_many = _backend.implementation.open_many
+    seal_many = _backend.implementation.seal_many
 
 __all__ = [
     "Association",

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, overload
 
 import zmq
 import zmq.asyncio
@@ -249,14 +249,28 @@ class Socket(_Socket):
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 
-    async def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # type: ignore[override]
+    @overload  # type: ignore[override]
+    async def recv(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> bytes: ...
+    @overload
+    async def recv(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> memoryview: ...
+    @overload
+    async def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | memoryview: ...
+    async def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """The next part; see :meth:`zmqsec.Socket.recv`."""
         take = super().recv
         return await self._receive(flags, lambda: take(flags | _DONTWAIT, copy, track))
 
-    async def recv_multipart(  # type: ignore[override]
+    @overload  # type: ignore[override]
+    async def recv_multipart(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> list[bytes]: ...
+    @overload
+    async def recv_multipart(
+        self, flags: int = 0, *, copy: Literal[False], track: bool = False
+    ) -> list[memoryview]: ...
+    @overload
+    async def recv_multipart(
         self, flags: int = 0, copy: bool = True, track: bool = False
-    ) -> Any:
+    ) -> list[bytes] | list[memoryview]: ...
+    async def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """All parts of the next message; see :meth:`zmqsec.Socket.recv_multipart`."""
         take = super().recv_multipart
         return await self._receive(flags, lambda: take(flags | _DONTWAIT, copy, track))

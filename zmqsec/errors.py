@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Literal
 
 
 class ZmqsecError(Exception):
@@ -92,5 +93,5 @@ class Refusal:
     detail: str = ""
     spi: int | None = None
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> Literal[False]:
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import zmq
 
@@ -28,6 +28,12 @@ class Receiving(zmq.Socket[bytes]):
 
     _state: State
 
+    @overload  # type: ignore[override]
+    def recv(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> bytes: ...
+    @overload
+    def recv(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> memoryview: ...
+    @overload
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | memoryview: ...
     def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """The next part, opened: bytes, or with ``copy=False`` a memoryview that owns its memory.
 
@@ -59,6 +65,14 @@ class Receiving(zmq.Socket[bytes]):
             return parts[0] if parts else b""
         return item
 
+    @overload  # type: ignore[override]
+    def recv_multipart(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> list[bytes]: ...
+    @overload
+    def recv_multipart(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> list[memoryview]: ...
+    @overload
+    def recv_multipart(
+        self, flags: int = 0, copy: bool = True, track: bool = False
+    ) -> list[bytes] | list[memoryview]: ...
     def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """All parts of the next message: envelope or topic, then the body's leaves, depth first."""
         state = self._state
