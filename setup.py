@@ -42,8 +42,10 @@ def extension(name: str) -> Extension:
     )
 
 
-NAMES = ("_library", "_parts", "_attest", "_batch", "_engine", "_deliver", "_grip", "_channel", "_direct", "_core",
-         "_relay")
+NAMES = (
+    "_library", "_parts", "_attest", "_batch", "_engine", "_open", "_answers", "_deliver", "_grip", "_channel",
+    "_direct", "_core", "_relay",
+)  # fmt: skip
 MODULES = cythonize([extension(name) for name in NAMES])
 for module in MODULES:
     module.optional = not REQUIRED  # cythonize does not hand this on

@@ -3,6 +3,8 @@
 
 #include "impl.h"
 
+#include <stdlib.h>
+
 /* -- seal ---------------------------------------------------------------------------------------------------------- */
 
 zs_status zs_seal_measure(zs_seal_item *item, size_t max_message) {
@@ -85,8 +87,10 @@ void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_
  * for the message before. Its length and its number are its own. */
 static bool continues(const zs_receiver *receiver, const zs_open_item *item) {
     const zs_known *known = &receiver->known;
-    return known->association != NULL && known->changes == receiver->table.changes &&
-           item->len >= ZS_MIN_SEALED_BYTES && memcmp(item->frame, known->start, sizeof known->start) == 0;
+    bool same = known->association != NULL && known->changes == receiver->table.changes &&
+                item->len >= ZS_MIN_SEALED_BYTES && memcmp(item->frame, known->start, sizeof known->start) == 0;
+    if (!same || (known->header.flags & ZS_FLAG_ORIGIN_ATTESTED) == 0) return same;
+    return item->route.origin != NULL && memcmp(item->route.origin, known->origin, sizeof known->origin) == 0;
 }
 
 static zs_status continue_session(const zs_receiver *receiver, zs_open_item *item) {
@@ -109,9 +113,12 @@ static zs_status begin_session(zs_receiver *receiver, zs_open_item *item) {
     if ((receiver->kinds >> header->kind & 1) == 0) return ZS_NOT_PERMITTED;
     if ((header->flags & ZS_FLAG_CLEAR_BODY) != 0 && !association->allow_clear) return ZS_NOT_PERMITTED;
     item->association = association;
-    item->session = zs_table_session(&receiver->table, header->spi, item->frame + ZS_SESSION_OFFSET);
+    const uint8_t *origin = item->route.origin;
+    item->session = zs_table_session(&receiver->table, header->spi, item->frame + ZS_SESSION_OFFSET, origin);
     zs_known *known = &receiver->known;
     memcpy(known->start, item->frame, sizeof known->start);
+    if (origin != NULL) memcpy(known->origin, origin, sizeof known->origin);
+    else zs_wipe(known->origin, sizeof known->origin); /* no key is zero */
     known->header = *header;
     known->association = association;
     known->session = item->session;
@@ -123,7 +130,9 @@ static void check_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
     item->association = NULL;
     item->session = NULL;
     item->body = NULL;
+    item->route.origin = NULL;
     if (item->status != ZS_OK) return;
+    if (item->route.count > 0 && item->len >= ZS_MIN_SEALED_BYTES) zs_route_claim(&item->route, item->frame[5]);
     item->status = continues(receiver, item) ? continue_session(receiver, item) : begin_session(receiver, item);
     if (item->status != ZS_OK) return;
     item->changes = receiver->table.changes;
@@ -139,6 +148,7 @@ void zs_open_check(zs_receiver *receiver, zs_open_item *items, size_t count, uin
         size_t before = (size_t)ZS_HEADER_BYTES + item->header.header_parts;
         item->body = item->out != NULL ? item->out : item->frame + before;
         item->body_len = item->len - before - ZS_TAG_BYTES;
+        if (item->route.count > 0) zs_route_digest(&item->route, &receiver->libs->sodium, item->frame, item->len);
         if (item->strange) {
             zs_subkey(&receiver->libs->sodium, item->subkey, item->association->suite, item->association->key,
                       item->frame + ZS_NONCE_OFFSET);
@@ -216,6 +226,27 @@ static zs_status scan_parts(const zs_receiver *receiver, zs_open_item *item) {
     return zs_parts_scan(found, item->body, item->body_len, place, &receiver->limits);
 }
 
+/* Is `from` the origin's fingerprint and routing id? */
+static bool is_from_origin(const zs_open_item *item, const uint8_t *from) {
+    const zs_route *route = &item->route;
+    zs_attestation origin;
+    if (!zs_attestation_read(&origin, route->frames[0].data, route->frames[0].len)) return false;
+    return item->address.len[ZS_FROM] == (size_t)ZS_FINGERPRINT_BYTES + origin.routing_id_len &&
+           memcmp(from, route->fingerprint, ZS_FINGERPRINT_BYTES) == 0 &&
+           memcmp(from + ZS_FINGERPRINT_BYTES, origin.routing_id, origin.routing_id_len) == 0;
+}
+
+/* Whom the message is from, where that was proven, and whom it is for. */
+static zs_status check_address(const zs_receiver *receiver, zs_open_item *item) {
+    const uint8_t *header = item->frame + ZS_HEADER_BYTES;
+    zs_status status = zs_address_read(&item->address, header, item->header.header_parts);
+    if (status != ZS_OK) return status;
+    if (item->route.origin != NULL && !is_from_origin(item, header + item->address.at[ZS_FROM])) return ZS_BAD_ATTESTATION;
+    if (item->address.len[ZS_TO] == 0) return ZS_OK;
+    bool for_me = receiver->has_me && memcmp(header + item->address.at[ZS_TO], receiver->me, ZS_FINGERPRINT_BYTES) == 0;
+    return for_me ? ZS_OK : ZS_NOT_PERMITTED;
+}
+
 static zs_status scan(const zs_receiver *receiver, zs_open_item *item) {
     zs_parts_found *found = &item->found;
     memset(found, 0, sizeof *found);
@@ -231,8 +262,8 @@ static zs_status scan(const zs_receiver *receiver, zs_open_item *item) {
                   memcmp(found->topic.data, item->topic.data, item->topic.len) != 0)) {
         return ZS_TOPIC_MISMATCH;
     }
-    /* Attestations have their own section; until one is verified, the flag's promise is not kept. */
-    return (item->header.flags & ZS_FLAG_ORIGIN_ATTESTED) != 0 ? ZS_UNATTESTED : ZS_OK;
+    if (item->header.header_parts != 0) return check_address(receiver, item);
+    return item->route.origin != NULL ? ZS_BAD_ATTESTATION : ZS_OK; /* it has no `from` */
 }
 
 /* What was opened elsewhere in the belief that the body is one leaf comes back if it is not; true if it is. */
@@ -249,14 +280,30 @@ static void wipe_body(zs_open_item *item) {
     if (item->far != NULL) zs_wipe(item->far, item->body_len - ZS_NEAR_BYTES);
 }
 
+/* What the attestations prove, where there are any or should be. */
+static zs_status check_route(zs_receiver *receiver, zs_open_item *item) {
+    bool promised = (item->header.flags & ZS_FLAG_ORIGIN_ATTESTED) != 0;
+    if (!promised && item->route.count == 0 && !item->association->asks) return ZS_OK;
+    if (receiver->trees == NULL && item->route.count > 0) {
+        receiver->trees = calloc(1, sizeof *receiver->trees);
+        if (receiver->trees == NULL) return ZS_TOO_LARGE;
+    }
+    return zs_route_verify(&item->route, receiver->trees, &receiver->libs->sodium, item->header.flags,
+                           &item->association->route);
+}
+
 static zs_status commit_one(zs_receiver *receiver, zs_open_item *item, uint64_t now) {
     zs_table *table = &receiver->table;
-    const uint8_t *id = item->frame + ZS_SESSION_OFFSET;
-    if (item->changes != table->changes) item->session = zs_table_session(table, item->header.spi, id);
+    const uint8_t *id = item->frame + ZS_SESSION_OFFSET, *origin = item->route.origin;
+    if (item->changes != table->changes) item->session = zs_table_session(table, item->header.spi, id, origin);
     zs_status status = zs_table_check(table, item->association, item->session, &item->header, now);
     if (status != ZS_OK) return status;
     if (item->status != ZS_OK) return item->status;
-    if (!zs_table_commit(table, item->association, item->session, &item->header, id, item->subkey)) return ZS_TOO_LARGE;
+    status = check_route(receiver, item);
+    if (status != ZS_OK) return status;
+    if (!zs_table_commit(table, item->association, item->session, &item->header, id, origin, item->subkey)) {
+        return ZS_TOO_LARGE;
+    }
     if (item->out != NULL && (item->header.flags & ZS_FLAG_CLEAR_BODY) != 0) {
         memcpy(item->body, item->frame + item->len - ZS_TAG_BYTES - item->body_len, item->body_len);
     }
@@ -281,11 +328,18 @@ void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, ui
         } else if (item->status == ZS_REPLAYED && item->changes != receiver->table.changes) {
             /* The batch itself may have evicted the session whose window refused it. */
             const zs_session *known = zs_table_session(&receiver->table, item->header.spi,
-                                                       item->frame + ZS_SESSION_OFFSET);
+                                                       item->frame + ZS_SESSION_OFFSET, item->route.origin);
             item->status = zs_table_check(&receiver->table, item->association, known, &item->header, now);
         }
         if (item->status == ZS_OK) receiver->opened++;
         else receiver->refused[item->status]++;
         if (item->strange) zs_wipe(item->subkey, sizeof item->subkey);
     }
+}
+
+void zs_open_refuse(zs_receiver *receiver, zs_open_item *item, zs_status status) {
+    wipe_body(item);
+    item->status = status;
+    receiver->opened--;
+    receiver->refused[status]++;
 }

@@ -6,6 +6,7 @@
 #ifndef ZS_BATCH_H
 #define ZS_BATCH_H
 
+#include "address.h"
 #include "ahead.h"
 #include "aead.h"
 #include "parts.h"
@@ -35,6 +36,7 @@ void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_
 /* The last session that was looked up, as long as the table has not changed; `start` is how its messages begin. */
 typedef struct zs_known {
     uint8_t start[ZS_SEQUENCE_OFFSET];
+    uint8_t origin[ZS_PUBLIC_KEY_BYTES]; /* where one is attested */
     zs_header header;
     zs_association *association; /* NULL: none */
     zs_session *session;         /* NULL: the table has none of that name */
@@ -49,6 +51,9 @@ typedef struct zs_receiver {
     uint32_t kinds; /* a bit for each kind that is accepted */
     zs_parts_limits limits;
     zs_ahead ahead;
+    zs_trees *trees; /* made for the first attestation; NULL before that */
+    bool has_me;
+    uint8_t me[ZS_FINGERPRINT_BYTES]; /* whose messages these are, where they say whom they are for */
     uint64_t opened;
     uint64_t refused[ZS_STATUS_COUNT];
     uint8_t names[ZS_BATCH][255]; /* of critical metadata that was not understood, by an item's place in its batch */
@@ -61,8 +66,10 @@ typedef struct zs_open_item {
     uint8_t *out;
     uint8_t *far; /* where an encrypted body is opened from byte ZS_NEAR_BYTES on; see zs_open_far */
     zs_span topic; /* the topic frame; data is NULL where there is none */
+    zs_route route; /* its frames and their number; what they prove */
     zs_status status;
     zs_header header;
+    zs_address address; /* only where the header has parts */
     uint8_t *body;
     size_t body_len;
     zs_parts_found found;
@@ -86,5 +93,8 @@ void zs_open_aead(zs_receiver *receiver, zs_open_item *items, size_t count);
 /* In order: check again (the batch itself may have moved the windows), commit, scan the parts, count.
  * At most ZS_BATCH items. */
 void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now);
+
+/* Refuse after all an item that opened, for a reason that its caller knows. */
+void zs_open_refuse(zs_receiver *receiver, zs_open_item *item, zs_status status);
 
 #endif

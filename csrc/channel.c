@@ -6,31 +6,25 @@
 
 #include <errno.h>
 
-static const uint8_t ATTESTATION_MAGIC[3] = {0x00, 0x5A, 0x41};
-
 void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout) {
     channel->zmq = zmq;
     channel->socket = NULL;
     channel->layout = layout;
     channel->frame_count = 0;
     channel->message_count = 0;
+    channel->attesting = 0;
 }
 
 void zs_channel_release(zs_channel *channel) {
     for (size_t i = 0; i < channel->frame_count; i++) channel->zmq->msg_close(&channel->frames[i]);
     channel->frame_count = 0;
     channel->message_count = 0;
+    channel->attesting = 0;
 }
 
 static zs_span frame_span(zs_channel *channel, size_t i) {
     zs_msg *frame = &channel->frames[i];
     return (zs_span){channel->zmq->msg_data(frame), channel->zmq->msg_size(frame), ZS_RAW};
-}
-
-static bool is_attestation(zs_channel *channel, size_t i) {
-    zs_span span = frame_span(channel, i);
-    return span.len >= sizeof ATTESTATION_MAGIC &&
-           memcmp(span.data, ATTESTATION_MAGIC, sizeof ATTESTATION_MAGIC) == 0;
 }
 
 /* Find the sealed part; never look further than the envelope can reach. The first frame's span is there already. */
@@ -46,7 +40,9 @@ static zs_status place(zs_channel *channel, zs_received *message) {
     if (message->sealed == end) return ZS_MALFORMED;
     if (end - message->sealed - 1 > ZS_MAX_ATTESTATION_FRAMES) return ZS_MALFORMED;
     for (size_t i = message->sealed + 1; i < end; i++) {
-        if (!is_attestation(channel, i)) return ZS_MALFORMED;
+        channel->behind[i] = frame_span(channel, i);
+        channel->attested = true;
+        if (!zs_attestation_is(channel->behind[i].data, channel->behind[i].len)) return ZS_MALFORMED;
     }
     return ZS_OK;
 }
@@ -111,7 +107,7 @@ int zs_channel_receive(zs_channel *channel, size_t max, int flags) {
     int error = 0;
     channel->bytes = 0;
     channel->longest = 0;
-    channel->drained = false;
+    channel->drained = channel->attested = false;
     while (channel->message_count < max && channel->message_count < ZS_BATCH && channel->bytes < ZS_CHANNEL_BYTES &&
            channel->frame_count + ZS_MAX_FRAMES <= ZS_CHANNEL_FRAMES) {
         error = receive_message(channel, flags);
@@ -133,8 +129,11 @@ static int open_item(zs_channel *channel, size_t i, zs_open_item *item) {
     item->far = NULL;
     item->len = 0;
     item->topic = (zs_span){NULL, 0, ZS_RAW};
+    item->route.count = 0;
     item->status = message->status;
     if (item->status != ZS_OK) return 0;
+    item->route.frames = &channel->behind[message->sealed + 1];
+    item->route.count = message->first + message->count - message->sealed - 1;
     zs_msg *sealed = &channel->frames[message->sealed];
     item->frame = (uint8_t *)(uintptr_t)message->part.data;
     item->len = message->part.len;
@@ -212,12 +211,35 @@ static int send_front(zs_channel *channel, const zs_span *front, size_t count, i
     return 0;
 }
 
+int zs_channel_attest(zs_channel *channel, const zs_sodium *sodium, const zs_attester *attester,
+                      const zs_seal_item *items, size_t count, bool together) {
+    zs_attest_job jobs[ZS_BATCH];
+    size_t size = zs_attestation_size(attester, together ? count : 1);
+    for (size_t i = 0; i < count; i++) {
+        zs_msg *frame = &channel->frames[channel->frame_count];
+        if (channel->zmq->msg_init_size(frame, size) != 0) return channel->zmq->last_errno();
+        channel->frame_count++;
+        channel->attesting++;
+        jobs[i].previous = NULL;
+        jobs[i].previous_len = 0;
+        jobs[i].out = channel->zmq->msg_data(frame);
+        zs_part_digest(sodium, jobs[i].digest, items[i].out, items[i].size);
+    }
+    for (size_t i = 0; i < count; i += together ? count : 1) {
+        zs_attest_many(sodium, attester, &jobs[i], together ? count : 1);
+    }
+    return 0;
+}
+
 int zs_channel_send(zs_channel *channel, const zs_span *const *fronts, const size_t *front_counts, size_t *sent,
                     int flags) {
-    while (*sent < channel->frame_count) {
+    size_t count = channel->frame_count - channel->attesting;
+    int more = channel->attesting > 0 ? ZS_ZMQ_SNDMORE : 0;
+    while (*sent < count) {
         size_t i = *sent, front_count = front_counts[i];
         int error = send_front(channel, fronts[i], front_count, flags);
-        if (error == 0) error = send_frame(channel, &channel->frames[i], flags, front_count == 0);
+        if (error == 0) error = send_frame(channel, &channel->frames[i], flags | more, front_count == 0);
+        if (error == 0 && more != 0) error = send_frame(channel, &channel->frames[count + i], flags, false);
         if (error != 0) return error;
         (*sent)++;
     }

@@ -31,11 +31,14 @@ typedef struct zs_channel {
     zs_layout layout;
     size_t frame_count;
     size_t message_count;
+    size_t attesting; /* of the frames to send, the last so many are the attestations of the others */
     size_t bytes; /* of the last receive */
     size_t longest; /* of its frames */
     bool drained; /* it left nothing behind */
+    bool attested; /* some of its messages have attestations */
     zs_msg frames[ZS_CHANNEL_FRAMES];
     zs_received messages[ZS_BATCH];
+    zs_span behind[ZS_CHANNEL_FRAMES]; /* those of the frames that are attestations */
 } zs_channel;
 
 void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout);
@@ -57,7 +60,11 @@ int zs_channel_open_items(zs_channel *channel, bool subscriptions, zs_open_item 
 /* Make a frame of its own for each item and point its `out` there. Returns 0 or libzmq's errno. */
 int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count);
 
-/* Send sealed frames from number *sent on, each behind its front frames in clear. Returns 0, or the errno that
+/* Attest the sealed frames, each alone or all `together`. Returns 0 or libzmq's errno. */
+int zs_channel_attest(zs_channel *channel, const zs_sodium *sodium, const zs_attester *attester,
+                      const zs_seal_item *items, size_t count, bool together);
+
+/* Send sealed frames from number *sent on, each behind its front frames in clear and before its attestation. Returns 0, or the errno that
  * stopped it before frame *sent; the rest stays allocated. */
 int zs_channel_send(zs_channel *channel, const zs_span *const *fronts, const size_t *front_counts, size_t *sent,
                     int flags);

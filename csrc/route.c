@@ -1,16 +1,17 @@
-/* route.c: one attestation after the other, each behind the one before (floor 4); spec, "The checks of a receiver". */
+/* route.c: one attestation after the other, each behind the one before (floor 3); spec, "The checks of a receiver". */
 #include "route.h"
 
 #include "impl.h"
 
-void zs_route_begin(zs_route *route, const zs_sodium *sodium, uint8_t flags, const uint8_t *sealed, size_t len) {
+void zs_route_claim(zs_route *route, uint8_t flags) {
     zs_attestation first;
     route->origin = NULL;
-    if (route->count == 0) return;
-    if ((flags & ZS_FLAG_ORIGIN_ATTESTED) != 0 && zs_attestation_read(&first, route->frames[0].data, route->frames[0].len) &&
-        first.role == ZS_BY_ORIGIN) {
-        route->origin = first.key;
-    }
+    if (route->count == 0 || (flags & ZS_FLAG_ORIGIN_ATTESTED) == 0) return;
+    if (!zs_attestation_read(&first, route->frames[0].data, route->frames[0].len) || first.role != ZS_BY_ORIGIN) return;
+    route->origin = first.key;
+}
+
+void zs_route_digest(zs_route *route, const zs_sodium *sodium, const uint8_t *sealed, size_t len) {
     zs_part_digest(sodium, route->digest, sealed, len);
 }
 
@@ -28,16 +29,17 @@ static bool are_fit(const zs_route *route, bool promised, const zs_route_policy 
 
 static bool all_hold(zs_route *route, zs_trees *trees, const zs_sodium *sodium) {
     zs_span before = {NULL, 0, ZS_RAW};
+    uint8_t fingerprint[ZS_FINGERPRINT_BYTES], of_origin[ZS_FINGERPRINT_BYTES];
     for (size_t i = 0; i < route->count; i++) {
         zs_attestation one;
-        uint8_t fingerprint[ZS_FINGERPRINT_BYTES];
         if (!zs_attestation_read(&one, route->frames[i].data, route->frames[i].len) ||
-            !zs_trees_hold(trees, sodium, &one, before.data, before.len, route->digest, fingerprint)) {
+            !zs_trees_hold(trees, sodium, &one, before.data, before.len, route->digest,
+                           one.role == ZS_BY_ORIGIN ? of_origin : fingerprint)) {
             return false;
         }
-        if (one.role == ZS_BY_ORIGIN) memcpy(route->fingerprint, fingerprint, ZS_FINGERPRINT_BYTES);
         before = route->frames[i];
     }
+    if (route->origin != NULL) memcpy(route->fingerprint, of_origin, ZS_FINGERPRINT_BYTES);
     return true;
 }
 

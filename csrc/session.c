@@ -1,4 +1,4 @@
-/* session.c: associations and sessions of a sender and of a receiver (floor 3); spec, "Sessions".
+/* session.c: associations and sessions of a sender and of a receiver (floor 4); spec, "Sessions".
  *
  * Sessions live in slabs, are found through hash buckets, and stand in a heap by age for eviction.
  */
@@ -12,6 +12,7 @@ enum { SLAB_SESSIONS = 64 };
 static const uint32_t NONE = UINT32_MAX;
 
 static const uint8_t NO_SALT[16] = {0};
+static const uint8_t NOBODY[ZS_PUBLIC_KEY_BYTES] = {0};
 static const uint8_t AES_PERSONAL[16] = {'z', 'm', 'q', 's', 'e', 'c', '.', 'a', 'e', 's', '2', '5', '6', 'g', 'c', 'm'};
 
 void zs_subkey(const zs_sodium *sodium, uint8_t subkey[ZS_KEY_BYTES], uint8_t suite, const uint8_t key[ZS_KEY_BYTES],
@@ -92,6 +93,7 @@ bool zs_table_add(zs_table *table, const zs_association *association) {
         zs_wipe(table->associations, sizeof *grown * count);
     }
     grown[at] = *association;
+    grown[at].asks = association->route.required || association->route.hops_min > 0;
     free(table->associations);
     table->associations = grown;
     table->association_count = count + 1;
@@ -111,10 +113,13 @@ static uint32_t *bucket_of(const zs_table *table, uint32_t spi, const uint8_t id
     return &table->buckets[(uint32_t)(h >> 40) & table->bucket_mask];
 }
 
-zs_session *zs_table_session(const zs_table *table, uint32_t spi, const uint8_t id[ZS_SESSION_BYTES]) {
+zs_session *zs_table_session(const zs_table *table, uint32_t spi, const uint8_t id[ZS_SESSION_BYTES],
+                             const uint8_t *origin) {
+    if (origin == NULL) origin = NOBODY;
     for (uint32_t n = *bucket_of(table, spi, id); n != NONE;) {
         zs_session *s = session_at(table, n);
-        if (s->spi == spi && memcmp(s->id, id, ZS_SESSION_BYTES) == 0) return s;
+        bool same = s->spi == spi && memcmp(s->id, id, ZS_SESSION_BYTES) == 0;
+        if (same && memcmp(s->origin, origin, ZS_PUBLIC_KEY_BYTES) == 0) return s;
         n = s->next;
     }
     return NULL;
@@ -124,7 +129,8 @@ static bool is_older(const zs_table *table, uint32_t a, uint32_t b) {
     const zs_session *x = session_at(table, a), *y = session_at(table, b);
     uint32_t start_x = zs_load32(x->id), start_y = zs_load32(y->id);
     if (start_x != start_y) return start_x < start_y;
-    return memcmp(x->id, y->id, ZS_SESSION_BYTES) < 0;
+    int order = memcmp(x->id, y->id, ZS_SESSION_BYTES);
+    return order != 0 ? order < 0 : memcmp(x->origin, y->origin, ZS_PUBLIC_KEY_BYTES) < 0;
 }
 
 static void heap_sift_down(zs_table *table, uint32_t at) {
@@ -246,7 +252,7 @@ static uint32_t new_number(zs_table *table) {
 }
 
 bool zs_table_enter(zs_table *table, zs_association *association, const zs_header *header,
-                    const uint8_t id[ZS_SESSION_BYTES], const uint8_t subkey[ZS_KEY_BYTES]) {
+                    const uint8_t id[ZS_SESSION_BYTES], const uint8_t *origin, const uint8_t subkey[ZS_KEY_BYTES]) {
     if (table->session_count == table->max_sessions) evict_oldest(table);
     uint32_t number = new_number(table);
     if (number == NONE) return false;
@@ -254,6 +260,7 @@ bool zs_table_enter(zs_table *table, zs_association *association, const zs_heade
     zs_session *s = session_at(table, number);
     uint32_t *bucket = bucket_of(table, association->spi, id);
     memcpy(s->subkey, subkey, ZS_KEY_BYTES);
+    memcpy(s->origin, origin != NULL ? origin : NOBODY, ZS_PUBLIC_KEY_BYTES);
     memcpy(s->id, id, ZS_SESSION_BYTES);
     s->spi = association->spi;
     zs_window_begin(&s->window, header->sequence);

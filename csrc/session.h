@@ -1,4 +1,4 @@
-/* session.h: the sender's session and the receiver's tables of associations and sessions (floor 3).
+/* session.h: the sender's session and the receiver's tables of associations and sessions (floor 4).
  *
  * The receiver's state moves only in zs_table_commit, after a tag has held: strangers leave nothing behind.
  */
@@ -6,6 +6,7 @@
 #define ZS_SESSION_H
 
 #include "libs.h"
+#include "route.h"
 #include "window.h"
 #include "wire.h"
 
@@ -15,11 +16,13 @@ typedef struct zs_association {
     uint32_t spi;
     uint8_t suite;
     bool allow_clear;
+    bool asks; /* its route policy is not met by a message without attestations; zs_table_add fills it in */
     uint64_t lifetime;
     uint64_t skew;
     uint64_t late_join;
     bool has_floor;
     uint32_t floor; /* unknown sessions that began then or before are stale */
+    zs_route_policy route;
 } zs_association;
 
 /* The sending side: one session of one association. */
@@ -31,9 +34,11 @@ typedef struct zs_sender {
     uint8_t suite;
 } zs_sender;
 
-/* One session that a receiver has authenticated. */
+/* One session that a receiver has authenticated. Its name is its id and its origin's key: nobody moves the window of
+ * another's messages. */
 typedef struct zs_session {
     uint8_t subkey[ZS_KEY_BYTES];
+    uint8_t origin[ZS_PUBLIC_KEY_BYTES]; /* zeros where no origin is attested */
     uint8_t id[ZS_SESSION_BYTES];
     uint32_t spi;
     uint32_t next; /* in its bucket */
@@ -69,7 +74,9 @@ bool zs_table_add(zs_table *table, const zs_association *association);
 bool zs_table_remove(zs_table *table, uint32_t spi);
 zs_association *zs_table_association(const zs_table *table, uint32_t spi);
 
-zs_session *zs_table_session(const zs_table *table, uint32_t spi, const uint8_t id[ZS_SESSION_BYTES]);
+/* `origin` is a public key, or NULL for messages whose origin is not attested. */
+zs_session *zs_table_session(const zs_table *table, uint32_t spi, const uint8_t id[ZS_SESSION_BYTES],
+                             const uint8_t *origin);
 
 /* Spec, "The checks of a receiver", the freshness of a session that the table does not know. */
 zs_status zs_table_check_new(const zs_table *table, const zs_association *association, const zs_header *header,
@@ -85,13 +92,13 @@ static inline zs_status zs_table_check(const zs_table *table, const zs_associati
 
 /* Enter the first authenticated message of a session with its subkey. False: out of memory, then nothing has moved. */
 bool zs_table_enter(zs_table *table, zs_association *association, const zs_header *header,
-                    const uint8_t id[ZS_SESSION_BYTES], const uint8_t subkey[ZS_KEY_BYTES]);
+                    const uint8_t id[ZS_SESSION_BYTES], const uint8_t *origin, const uint8_t subkey[ZS_KEY_BYTES]);
 
 /* Enter any authenticated message: as zs_table_enter, or as the next bit of a known session's window. */
 static inline bool zs_table_commit(zs_table *table, zs_association *association, zs_session *session,
                                    const zs_header *header, const uint8_t id[ZS_SESSION_BYTES],
-                                   const uint8_t subkey[ZS_KEY_BYTES]) {
-    if (session == NULL) return zs_table_enter(table, association, header, id, subkey);
+                                   const uint8_t *origin, const uint8_t subkey[ZS_KEY_BYTES]) {
+    if (session == NULL) return zs_table_enter(table, association, header, id, origin, subkey);
     zs_window_commit(&session->window, header->sequence);
     return true;
 }

@@ -51,6 +51,7 @@ enum {
     ZS_MAX_TREE_HEIGHT = 8,
     ZS_BY_ORIGIN = 0,
     ZS_BY_HOP = 1,
+    ZS_MESSAGE_ID_BYTES = 20, /* session and sequence number */
 
     ZS_PART_LEAF = 0,
     ZS_PART_LIST = 1,

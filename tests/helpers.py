@@ -11,13 +11,16 @@ from typing import Any
 import pysodium
 
 from zmqsec import limits, sodium
+from zmqsec.attestation import Attester
 from zmqsec.errors import SuiteError
 from zmqsec.header import Header, derive_suite_key
+from zmqsec.identity import Identity
 from zmqsec.message import Message, Metadata
 from zmqsec.suites import XChaCha20Poly1305, register_suite, suite_by_number
 
 NOW = 1_700_000_000
 SECRET = bytes(range(32))
+ALICE, BOB, RELAY, SECOND = (Identity.from_seed(bytes([n]) * 32, f"identity {n}") for n in range(4))
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class FakeAssociation:
     skew: int = limits.CLOCK_SKEW
     late_join: int = limits.REJECT_AFTER_TIME
     allow_clear: bool = True
+    attestation: str = "none"
+    hops_min: int = 0
+    hops_max: int = limits.MAX_ATTESTATION_FRAMES
+    hops: tuple[bytes, ...] = ()
 
 
 class FakeClock:
@@ -114,6 +121,38 @@ def seal_raw(
     key = derive_suite_key(association.secret, association.suite, association.spi)
     suite = suite_by_number(association.suite)
     return front + suite.seal(key, front[limits.NONCE_OFFSET : limits.HEADER_BYTES], front, b"" if clear else body)
+
+
+def signed_by(identity: Identity, routing_id: bytes = b"") -> bytes:
+    """The metadata `from` of a message of this identity."""
+    return metadata(b"from", identity.fingerprint + routing_id)
+
+
+def suite_key(association: Any) -> bytes:
+    return derive_suite_key(association.secret, association.suite, association.spi)
+
+
+def seal_attested(
+    association: Any,
+    identity: Identity,
+    body: bytes = b"\0\0\0\0",
+    *,
+    routing_id: bytes = b"",
+    header_parts: bytes = b"",
+    flags: int = 0,
+    **fields: Any,
+) -> tuple[bytes, bytes]:
+    """A sealed part as seal_raw makes it, from this identity, and its attestation, which is signed alone."""
+    header_parts = signed_by(identity, routing_id) + header_parts
+    sealed = seal_raw(association, body, header_parts=header_parts, flags=flags | limits.FLAG_ORIGIN_ATTESTED, **fields)
+    (attestation,) = Attester(identity, suite_key(association), routing_id).attest([sealed])
+    return sealed, attestation
+
+
+def hop(identity: Identity, sealed: bytes, previous: bytes = b"", routing_id: bytes = b"") -> bytes:
+    """A hop's attestation of a sealed part behind the one before."""
+    (attestation,) = Attester(identity, None, routing_id).attest([sealed], [previous])
+    return attestation
 
 
 def part(kind: int, value: bytes) -> bytes:

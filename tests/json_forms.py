@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 from helpers import FakeAssociation, FakeClock
 
+from zmqsec.identity import PublicIdentity
 from zmqsec.message import Message, Metadata
+from zmqsec.rights import PINNED, Role
+from zmqsec.trust import Trust
 
 
 def part_to(one: Any) -> Any:
@@ -62,7 +66,8 @@ def message_from(form: dict[str, Any]) -> Message:
 
 
 def association_from(form: dict[str, Any]) -> FakeAssociation:
-    return FakeAssociation(**{**form, "secret": bytes.fromhex(form["secret"])})
+    hops = tuple(bytes.fromhex(key) for key in form.get("hops", ()))
+    return FakeAssociation(**{**form, "secret": bytes.fromhex(form["secret"]), "hops": hops})
 
 
 def receiver_from(implementation: ModuleType, vector: dict[str, Any], forms: list[Any]) -> tuple[Any, FakeClock]:
@@ -70,6 +75,33 @@ def receiver_from(implementation: ModuleType, vector: dict[str, Any], forms: lis
     options = dict(vector["receiver"])
     clock = FakeClock(options.pop("began"))
     return implementation.Receiver(map(association_from, forms), clock=clock, **options), clock
+
+
+def trust_from(form: dict[str, Any]) -> Trust:
+    """A trust that has these pinned and blocked."""
+    trust = Trust()
+    for one in form["pinned"]:
+        trust.pin(PublicIdentity(bytes.fromhex(one["public"])), replace(PINNED, roles=Role.of(one["roles"])))
+    for key in form["blocked"]:
+        trust.block(bytes.fromhex(key))
+    return trust
+
+
+def attested_from(implementation: ModuleType, vector: dict[str, Any], copy: bool = True) -> Any:
+    """What a receiver gives for the message of a vector with attestations."""
+    options = dict(vector["receiver"])
+    clock = FakeClock(options.pop("began"))
+    if "me" in options:
+        options["me"] = bytes.fromhex(options["me"])
+    receiver = implementation.Receiver(
+        [association_from(vector["association"])], clock=clock, trust=trust_from(vector["trust"]), **options
+    )
+    clock.now = vector["now"]
+    topic = None if vector["topic"] is None else bytes.fromhex(vector["topic"])
+    route = [bytes.fromhex(frame) for frame in vector["route"]]
+    frame = bytearray.fromhex(vector["frame"])
+    (opened,) = implementation.open_many([frame], receiver, topics=[topic], routes=[route], copy=copy)
+    return opened
 
 
 def frame_from(vector: dict[str, Any]) -> bytes:

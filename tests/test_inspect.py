@@ -15,7 +15,7 @@ SECRET = b"the body that no relay may read."
 MESSAGE = Message(
     body=[SECRET],
     header=[[b"nested leaf"], b"\x00\xff"],
-    metadata={"from": b"alice", "sent": Metadata("sent", b"\x01\x02", critical=True)},
+    metadata={"note": b"alice", "sent": Metadata("sent", b"\x01\x02", critical=True)},
     topic=b"weather.",
 )
 
@@ -54,7 +54,7 @@ def test_inspect_sealed_part_gives_every_clear_field(sealed: bytes) -> None:
     assert seen.header_bytes == int.from_bytes(sealed[6:8], "little")
     assert seen.header[:3] == [
         Metadata("topic", b"weather.", True),
-        Metadata("from", b"alice", False),
+        Metadata("note", b"alice", False),
         Metadata("sent", b"\x01\x02", True),
     ]
     assert seen.header[3:] == [[b"nested leaf"], b"\x00\xff"]
@@ -66,7 +66,7 @@ def test_inspect_sealed_part_shows_nothing_of_the_body(sealed: bytes) -> None:
     seen = inspect_part(sealed)
     picture = shown(tree(seen), hex_view(seen, rows=100), legend())
     assert "no relay may read" not in picture and SECRET.hex() not in str(seen.as_json())
-    for expected in ("a1b2c3d4", "2023-11-14T22:13:20Z", "topic (critical)", "from (ignorable)", '"alice"', "sealed"):
+    for expected in ("a1b2c3d4", "2023-11-14T22:13:20Z", "topic (critical)", "note (ignorable)", '"alice"', "sealed"):
         assert expected in picture
 
 
@@ -83,7 +83,7 @@ def test_inspect_json_holds_the_same(sealed: bytes) -> None:
         "started_utc": "2023-11-14T22:13:20Z",
         "random": "aa" * 8,
     }
-    assert values["header"][1] == {"metadata": "from", "critical": False, "value": b"alice".hex()}
+    assert values["header"][1] == {"metadata": "note", "critical": False, "value": b"alice".hex()}
     assert values["header"][3] == {"list": [{"leaf": b"nested leaf".hex()}]}
     assert values["body_sealed"] is True and values["body"] is None
 

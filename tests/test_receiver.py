@@ -277,7 +277,7 @@ def test_opened_message_has_every_field(implementation: ModuleType) -> None:
     message = Message(
         body=[b"leaf", [b"nested"], Metadata("in-body", b"1")],
         header=[b"h", [b"i"]],
-        metadata={"from": b"alice", "must": Metadata("must", b"2", True)},
+        metadata={"note": b"alice", "must": Metadata("must", b"2", True)},
         topic=b"weather",
     )
     (sealed,) = implementation.seal_many([message], session_of(implementation, sequence=9))
@@ -288,11 +288,11 @@ def test_opened_message_has_every_field(implementation: ModuleType) -> None:
 
 
 def test_opened_metadata_of_one_name_twice_keeps_the_first(implementation: ModuleType) -> None:
-    header = metadata(b"from", b"a") + metadata(b"from", b"b") + leaf(b"h")
+    header = metadata(b"note", b"a") + metadata(b"note", b"b") + leaf(b"h")
     frame = seal_raw(ONE, leaf(b""), header_parts=header)
     (opened,) = implementation.open_many([frame], receiver_of(implementation))
-    assert opened.metadata == {"from": b"a"}
-    assert opened.header == [Metadata("from", b"b"), b"h"]
+    assert opened.metadata == {"note": b"a"}
+    assert opened.header == [Metadata("note", b"b"), b"h"]
 
 
 def test_refusal_names_reason_detail_and_spi(implementation: ModuleType) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import zmq
-from socket_helpers import Net, eventually, nothing_comes
+from socket_helpers import Net, eventually, nothing_comes, refusals
 
 from zmqsec import Association, Message, SocketError
 from zmqsec.pattern import Envelopes
@@ -284,14 +284,16 @@ def test_req_refused_reply_leaves_it_waiting_for_the_right_one(net: Net) -> None
     req.send(b"question")
     client, delimiter, sealed = liar.recv_multipart()
     session = net.implementation.Session(net.key)
-    early, right = net.implementation.seal_many([b"wrong place", b"right"], session)
+    early, right = (Message(body=[text], reply_to=sealed[12:32]) for text in (b"wrong place", b"right"))
+    early, right, unbound = net.implementation.seal_many([early, right, b"no reply"], session)
     liar.send_multipart([client, b"", b"in clear"])
     liar.send_multipart([client, b"", sealed[:-1] + b"?"])
     liar.send_multipart([client, early])
+    liar.send_multipart([client, b"", unbound])
     assert nothing_comes(req)
     liar.send_multipart([client, b"", right])
     assert req.recv() == b"right"
-    assert req.stats.refused["malformed"] == 2 and req.stats.refused["forged"] == 1 and delimiter == b""
+    assert refusals(req) == {"malformed": 2, "forged": 1, "not-permitted": 1} and delimiter == b""
 
 
 def test_req_times_out_and_still_receives_later(net: Net) -> None:
@@ -315,7 +317,7 @@ def test_req_relaxed_and_correlate_take_only_the_newest_reply(net: Net) -> None:
     for _ in range(2):
         rep.send(b"re " + rep.recv())
     assert req.recv() == b"re second"
-    assert req.stats.refused["malformed"] == 1
+    assert refusals(req) == {"not-permitted": 1}
 
 
 def test_req_correlate_writes_a_request_id_before_the_delimiter(net: Net) -> None:

@@ -51,7 +51,16 @@ def test_spec_keys_are_those_of_the_code(implementation: ModuleType) -> None:
     assert f"default SPI of this secret is {implementation.derive_spi(SECRET):#010x}" in SPEC
 
 
-@pytest.mark.parametrize("name", sorted(set(examples()) - {"suite-key", "subkey"}))
+def test_spec_attested_example_is_the_vector() -> None:
+    every = json.loads((ROOT / "tests" / "vectors" / "zmqsec" / "attestations.json").read_text())["vectors"]
+    (vector,) = [one for one in every if one["name"] == "signs-routing-id"]
+    assert examples()["attested-sealed"].hex() == vector["sealed"][0]
+    assert examples()["attestation"].hex() == vector["signed"][0]["frames"][0]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(examples()) - {"suite-key", "subkey", "attested-sealed", "attestation"})
+)
 def test_spec_example_is_the_vector_of_its_name(name: str) -> None:
     """test_vectors.py seals and opens these with both implementations, others are read by tests of their own."""
     assert examples()[name] == bytes.fromhex(SIGNED[name] if name in SIGNED else SEALED[name]["frame"])

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import zmq
 from helpers import SUITES, FakeClock, hchacha20, outcome, register_users_suite
-from json_forms import association_from, frame_from, message_from, part_from, receiver_from
+from json_forms import association_from, attested_from, frame_from, message_from, part_from, receiver_from
 
 from zmqsec import limits, sodium
 from zmqsec.errors import Reason
+from zmqsec.identity import Identity
 
 VECTORS = Path(__file__).parent / "vectors"
 FOLDER = VECTORS / "zmqsec"
@@ -129,7 +130,8 @@ def test_sequence_gives_what_each_step_expects(implementation: ModuleType, vecto
         clock.now = now
         frames = [bytes.fromhex(step["frame"]) for step in steps]
         topics = [None if step["topic"] is None else bytes.fromhex(step["topic"]) for step in steps]
-        opened = implementation.open_many(frames, receiver, topics=topics)
+        routes = [[bytes.fromhex(one) for one in step.get("route", ())] for step in steps]
+        opened = implementation.open_many(frames, receiver, topics=topics, routes=routes)
         assert [outcome(one) for one in opened] == [step["expect"] for step in steps]
     assert receiver.sessions == vector["sessions"]
 
@@ -143,6 +145,39 @@ def _groups(steps: list[Vector], batched: bool) -> Iterator[tuple[int, list[Vect
             group = []
         group.append(step)
     yield group[0]["now"], group
+
+
+def signing_and_received() -> tuple[list[Vector], list[Vector]]:
+    every = load("attestations.json")
+    return [one for one in every if "signed" in one], [one for one in every if "expect" in one]
+
+
+def of(vectors: list[Vector]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("vector", vectors, ids=[vector["name"] for vector in vectors])
+
+
+@of(signing_and_received()[0])
+def test_attestation_signs_to_these_frames(implementation: ModuleType, vector: Vector) -> None:
+    sealed = [bytes.fromhex(one) for one in vector["sealed"]]
+    previous = [b""] * len(sealed)
+    for signer in vector["signed"]:
+        identity = Identity.from_seed(bytes.fromhex(signer["seed"]))
+        key = None if signer["suite_key"] is None else bytes.fromhex(signer["suite_key"])
+        previous = implementation.Attester(identity, key, bytes.fromhex(signer["routing_id"])).attest(sealed, previous)
+        assert [one.hex() for one in previous] == signer["frames"]
+
+
+@of(signing_and_received()[1])
+@pytest.mark.parametrize("copy", [True, False], ids=["copy", "views"])
+def test_attested_message_gives_what_is_expected(implementation: ModuleType, vector: Vector, copy: bool) -> None:
+    opened = attested_from(implementation, vector, copy)
+    assert outcome(opened) == vector["expect"]
+    if vector["expect"] == "opened":
+        signers = [
+            {"public": one.key.hex(), "routing_id": one.routing_id.hex(), "trusted": one.trusted}
+            for one in (*([] if opened.origin is None else [opened.origin]), *opened.route)
+        ]
+        assert signers == [*([] if vector["origin"] is None else [vector["origin"]]), *vector["hops"]]
 
 
 @each("frames.json")
@@ -168,11 +203,14 @@ def test_vectors_are_enough() -> None:
     assert {vector["message"].get("protect", "sealed") for vector in sealed} == {"sealed", "authenticated"}
     reasons = {vector["reason"] for vector in refused}
     reasons |= {step["expect"] for vector in sequences for step in vector["steps"]} - {"opened"}
-    not_given = {Reason.BLOCKED, Reason.BAD_ATTESTATION}
-    assert reasons == {str(reason) for reason in Reason if reason not in not_given}
+    reasons |= {vector["expect"] for vector in signing_and_received()[1]} - {"opened"}
+    assert reasons == {str(reason) for reason in Reason}
 
 
-@pytest.mark.parametrize("name", ["sealed.json", "refused.json", "sequences.json", "frames.json", "keys.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["sealed.json", "refused.json", "sequences.json", "frames.json", "keys.json", "attestations.json"],
+)
 def test_vectors_have_one_purpose_each(name: str) -> None:
     vectors = load(name)
     assert all(vector["purpose"] for vector in vectors)

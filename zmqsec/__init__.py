@@ -40,6 +40,7 @@ from .keyring import Keyring
 from .message import Message, Metadata
 from .revocation import RevocationList
 from .rights import Rights, Role
+from .signer import Signer
 from .socket import Socket
 from .stats import Stats
 from .suites import Suite, register_suite, suite_names
@@ -81,6 +82,7 @@ __all__ = [
     "Role",
     "SequenceExhausted",
     "Session",
+    "Signer",
     "Socket",
     "SocketError",
     "Stats",

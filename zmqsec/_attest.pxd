@@ -9,3 +9,6 @@ cdef class Attester:
 
 
 cdef int fill_route(zs_span *spans, object frames) except -1
+cdef object topic_of(const zs_open_item *item)
+cdef tuple signers_of(const zs_open_item *item)
+cdef bytes name_of(const zs_open_item *item)

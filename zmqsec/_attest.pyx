@@ -80,6 +80,36 @@ cdef int fill_route(zs_span *spans, object frames) except -1:
     return 0
 
 
+cdef object topic_of(const zs_open_item *item):
+    return None if item.topic.data == NULL else <bytes>item.topic.data[:item.topic.len]
+
+
+cdef tuple signers_of(const zs_open_item *item):
+    """Key and routing id of the origin, None where none is attested, and of each hop."""
+    cdef zs_attestation one
+    cdef size_t i
+    origin, hops = None, []
+    for i in range(item.route.count):
+        zs_attestation_read(&one, item.route.frames[i].data, item.route.frames[i].len)
+        claim = (<bytes>one.key[:ZS_PUBLIC_KEY_BYTES], <bytes>one.routing_id[:one.routing_id_len])
+        if one.role == ZS_BY_ORIGIN:
+            origin = claim
+        else:
+            hops.append(claim)
+    return origin, hops
+
+
+cdef bytes name_of(const zs_open_item *item):
+    """All that a verdict depends on, self-delimiting: SPI, who signed as what, topic."""
+    cdef zs_attestation one
+    cdef size_t i
+    cdef bytes name = <bytes>item.frame[ZS_NONCE_OFFSET:ZS_SESSION_OFFSET]
+    for i in range(item.route.count):
+        zs_attestation_read(&one, item.route.frames[i].data, item.route.frames[i].len)
+        name += bytes((one.role, one.routing_id_len)) + one.key[:ZS_PUBLIC_KEY_BYTES] + one.routing_id[:one.routing_id_len]
+    return name if item.topic.data == NULL else name + b"\xff" + item.topic.data[:item.topic.len]
+
+
 cdef class Verifier:
     """Verifies the attestations behind sealed parts without any key, and remembers trees whose signature has held."""
     cdef zs_trees *trees
@@ -114,7 +144,9 @@ cdef class Verifier:
             route.frames, route.count = spans, len(frames)
             data, size, flags = <const uint8_t *>PyBytes_AS_STRING(part), len(part), part[5] & 0xF0
             with nogil:
-                zs_route_begin(&route, sodium, flags, data, size)
+                zs_route_claim(&route, flags)
+                if route.count > 0:
+                    zs_route_digest(&route, sodium, data, size)
                 status = zs_route_verify(&route, self.trees, sodium, flags, &self.policy)
             verdicts.append(None if status == ZS_OK else REASONS[status - 1])
         return verdicts

@@ -1,11 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# _batch.pyx: up to 64 messages on their way from Python's buffers into sealed parts (floor 8).
+# _batch.pyx: up to 64 messages on their way from Python's buffers into sealed parts (floor 9).
 """Messages gathered for the C core; used by seal_many and by the channel."""
 
 import zmq
 
 from . import limits as L
 from ._parts import encode_parts
+from .address import check_name, encode_address
 from .errors import PartsError
 from .message import Message, Metadata
 
@@ -19,6 +20,9 @@ from ._parts cimport put_metadata, put_parts
 
 cdef class Batch:
     """Up to 64 messages about to be sealed: spans into the users' buffers, which it holds until `clear`."""
+
+    def __cinit__(self):
+        self.begin(b"", b"")
 
     def __dealloc__(self):
         self.clear()
@@ -36,6 +40,30 @@ cdef class Batch:
         self.count = self.bytes = self.span_count = self.view_count = 0
         return 0
 
+    cdef int begin(self, bytes first, bytes lead) except -1:
+        """Header parts begin with `lead` from now on, empty where the session attests nothing.
+
+        Those of the batch's first message begin with `first`, which is longer or the same, where that fits.
+        """
+        self.first, self.lead = first, lead
+        self.header.data, self.header.len = <const uint8_t *>PyBytes_AS_STRING(lead), len(lead)
+        self.flags = ZS_FLAG_ORIGIN_ATTESTED if lead else 0
+        return 0
+
+    cdef int put_first(self, size_t max_message) except -1:
+        """The first item's header begins with `first`, if the sealed part does not get too long."""
+        cdef zs_span without = self.items[0].header
+        cdef bytes header = self.first
+        if self.first is self.lead:
+            return 0
+        if isinstance(self.leader, Message):
+            header = self.header_of(self.leader, self.first)
+        self.kept.append(header)
+        self.items[0].header.data, self.items[0].header.len = <const uint8_t *>PyBytes_AS_STRING(header), len(header)
+        if zs_seal_measure(&self.items[0], max_message) != ZS_OK:
+            self.items[0].header = without
+        return 0
+
     cdef int fill(self, list messages, size_t start, size_t max_message) except -1:
         """Take messages from `start` on, until the batch is full; sets `count`."""
         cdef size_t total
@@ -44,6 +72,7 @@ cdef class Batch:
         taken = messages[start:start + ZS_BATCH]  # of its own: the list may change while the GIL is given away
         self.kept.append(taken)
         total = len(taken)
+        self.leader = taken[0] if total else None
         while self.count < total and self.bytes < ZS_CHANNEL_BYTES:
             message = taken[self.count]
             if PyBytes_CheckExact(message):
@@ -58,6 +87,8 @@ cdef class Batch:
         for i in range(self.count):
             self.items[i].body = self.spans + self.body_at[i]
             self.fronts[i] = self.spans + self.front_at[i]
+            if i == 0:
+                self.put_first(max_message)
             if zs_seal_measure(&self.items[i], max_message) != ZS_OK:
                 raise PartsError(f"message {start + i} cannot be sealed: its sealed part would pass {max_message} bytes "
                                  f"or its header parts {L.MAX_HEADER_PARTS_BYTES}, or it has no part at all")
@@ -65,11 +96,13 @@ cdef class Batch:
 
     cdef size_t fill_bundle(self, list messages, size_t start, size_t max_message) except 0:
         """One bundle of messages of one part each, from `start` on; returns how many it took."""
-        cdef size_t taken = 0, room = max_message - ZS_HEADER_BYTES - ZS_TAG_BYTES
-        cdef list some = messages[start:start + ZS_MAX_PARTS // 2]
+        cdef size_t taken = 0, fixed = ZS_HEADER_BYTES + ZS_TAG_BYTES + len(self.lead)
+        cdef size_t room = max_message - min(fixed, max_message), most = (ZS_MAX_PARTS - (2 if self.lead else 0)) // 2
+        cdef list some = messages[start:start + most]
         cdef size_t total = len(some)
         self.clear()
         memset(&self.items[0], 0, sizeof(self.items[0]))
+        self.items[0].flags, self.items[0].header = self.flags, self.header
         while taken < total:
             self.add_span(some[taken], ZS_LIST_OF_LEAF)
             self.bytes += self.spans[taken].len + 2 * ZS_PART_HEAD_BYTES
@@ -81,6 +114,8 @@ cdef class Batch:
         self.front_counts[0] = 0
         self.fronts[0] = self.items[0].body = self.spans
         self.items[0].body_count, self.items[0].kind = self.span_count, ZS_KIND_BUNDLE
+        self.leader = None
+        self.put_first(max_message)
         if zs_seal_measure(&self.items[0], max_message) != ZS_OK:
             raise PartsError(f"message {start} cannot be sealed: its sealed part would pass {max_message} bytes")
         return taken
@@ -96,7 +131,8 @@ cdef class Batch:
         span = &self.spans[self.span_count]
         span.data, span.len = <const uint8_t *>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
         span.form = ZS_LEAF
-        item.kind, item.flags, item.header.len, item.body_count = ZS_KIND_DATA, 0, 0, 1
+        item.kind, item.flags, item.body_count = ZS_KIND_DATA, self.flags, 1
+        item.header.data, item.header.len = self.header.data, self.header.len
         self.bytes += span.len
         self.span_count += 1
         self.count += 1
@@ -106,6 +142,7 @@ cdef class Batch:
         cdef zs_seal_item *item = &self.items[self.count]
         cdef size_t i = self.count
         memset(item, 0, sizeof(item[0]))
+        item.flags, item.header = self.flags, self.header
         self.front_at[i] = self.body_at[i] = self.span_count
         self.front_counts[i] = 0
         if isinstance(message, Message):
@@ -126,32 +163,37 @@ cdef class Batch:
 
     cdef int add_message(self, object message) except -1:
         cdef zs_seal_item *item = &self.items[self.count]
-        cdef bytearray header = bytearray()
         cdef bytes encoded
         for front in message.envelope:
             self.add_span(front, ZS_RAW)
         if message.topic is not None:
             self.add_span(message.topic, ZS_RAW)
-            put_metadata(header, "topic", message.topic, True)
         self.front_counts[self.count] = self.span_count - self.front_at[self.count]
-        for name, value in message.metadata.items():
-            if name == "topic":
-                raise PartsError("metadata 'topic' is written by zmqsec itself; give it as Message.topic")
-            if isinstance(value, Metadata):
-                put_metadata(header, name, value.value, value.critical)
-            else:
-                put_metadata(header, name, value, False)
-        put_parts(header, message.header, 1)
-        encoded = bytes(header)
+        encoded = self.header_of(message, self.lead)
         self.kept.append(encoded)
         item.header.data, item.header.len = <const uint8_t *>PyBytes_AS_STRING(encoded), len(encoded)
         item.kind = message.kind
         if message.protect not in ("sealed", "authenticated"):
             raise PartsError(f"protect={message.protect!r}: 'sealed' or 'authenticated' is allowed")
-        item.flags = ZS_FLAG_CLEAR_BODY if message.protect == "authenticated" else 0
+        if message.protect == "authenticated":
+            item.flags |= ZS_FLAG_CLEAR_BODY
         self.body_at[self.count] = self.span_count
         self.add_span(encode_parts(message.body), ZS_RAW)
         return 0
+
+    cdef bytes header_of(self, object message, bytes lead):
+        """The header parts of a Message, encoded."""
+        cdef bytearray header = bytearray()
+        if message.topic is not None:
+            put_metadata(header, "topic", message.topic, True)
+        if lead or message.to is not None or message.reply_to is not None:
+            header += encode_address(message, lead)
+        for name, value in message.metadata.items():
+            critical = isinstance(value, Metadata) and value.critical
+            check_name(name, critical)
+            put_metadata(header, name, value.value if isinstance(value, Metadata) else value, critical)
+        put_parts(header, message.header, 1)
+        return bytes(header)
 
     cdef int add_span(self, object data, zs_form form) except -1:
         cdef zs_span *span

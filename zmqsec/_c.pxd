@@ -11,6 +11,7 @@ cdef extern from "zs.h" nogil:
         ZS_NONCE_OFFSET
         ZS_SESSION_OFFSET
         ZS_SESSION_BYTES
+        ZS_SEQUENCE_OFFSET
         ZS_KEY_BYTES
         ZS_SUITE_XCHACHA20POLY1305
         ZS_KIND_DATA
@@ -25,6 +26,7 @@ cdef extern from "zs.h" nogil:
         ZS_MAX_PART_BYTES
         ZS_MAX_PARTS
         ZS_REKEY_AFTER_TIME
+        ZS_MESSAGE_ID_BYTES
         ZS_PUBLIC_KEY_BYTES
         ZS_SECRET_KEY_BYTES
         ZS_FINGERPRINT_BYTES
@@ -154,9 +156,21 @@ cdef extern from "route.h" nogil:
         const zs_span *frames
         size_t count
         const uint8_t *origin
-    void zs_route_begin(zs_route *route, const zs_sodium *sodium, uint8_t flags, const uint8_t *sealed, size_t len)
+        uint8_t fingerprint[32]
+    void zs_route_claim(zs_route *route, uint8_t flags)
+    void zs_route_digest(zs_route *route, const zs_sodium *sodium, const uint8_t *sealed, size_t len)
     zs_status zs_route_verify(zs_route *route, zs_trees *trees, const zs_sodium *sodium, uint8_t flags,
                               const zs_route_policy *policy)
+
+cdef extern from "address.h" nogil:
+    enum:
+        ZS_FROM
+        ZS_TO
+        ZS_REPLY_TO
+        ZS_CRED
+    ctypedef struct zs_address:
+        uint16_t at[4]
+        uint16_t len[4]
 
 cdef extern from "ahead.h" nogil:
     ctypedef struct zs_ahead:
@@ -186,6 +200,7 @@ cdef extern from "session.h" nogil:
         uint64_t late_join
         c_bool has_floor
         uint32_t floor
+        zs_route_policy route
     ctypedef struct zs_sender:
         uint8_t key[32]
         uint8_t subkey[32]
@@ -222,6 +237,9 @@ cdef extern from "batch.h" nogil:
         size_t max_message
         uint32_t kinds
         zs_parts_limits limits
+        zs_trees *trees
+        c_bool has_me
+        uint8_t me[32]
         uint64_t opened
         uint64_t refused[64]
     ctypedef struct zs_open_item:
@@ -230,8 +248,10 @@ cdef extern from "batch.h" nogil:
         uint8_t *out
         uint8_t *far
         zs_span topic
+        zs_route route
         zs_status status
         zs_header header
+        zs_address address
         uint8_t *body
         size_t body_len
         zs_parts_found found
@@ -240,6 +260,7 @@ cdef extern from "batch.h" nogil:
     size_t zs_open_far(const zs_receiver *receiver, const zs_open_item *item)
     void zs_open_aead(zs_receiver *receiver, zs_open_item *items, size_t count)
     void zs_open_commit(zs_receiver *receiver, zs_open_item *items, size_t count, uint64_t now)
+    void zs_open_refuse(zs_receiver *receiver, zs_open_item *item, zs_status status)
 
 cdef extern from "impl.h" nogil:
     void zs_wipe(void *p, size_t n)
@@ -267,6 +288,8 @@ cdef extern from "channel.h" nogil:
         size_t bytes
         size_t longest
         c_bool drained
+        c_bool attested
+        size_t attesting
         zs_msg *frames
         zs_received *messages
     void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout)
@@ -276,5 +299,7 @@ cdef extern from "channel.h" nogil:
     int zs_channel_open_items(zs_channel *channel, c_bool subscriptions, zs_open_item *items, size_t *owners,
                               size_t *count)
     int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count)
+    int zs_channel_attest(zs_channel *channel, const zs_sodium *sodium, const zs_attester *attester,
+                          const zs_seal_item *items, size_t count, c_bool together)
     int zs_channel_send(zs_channel *channel, const zs_span **fronts, const size_t *front_counts, size_t *sent,
                         int flags)

@@ -1,6 +1,7 @@
-# _channel.pxd: the channel as the short path uses it (floor 8).
+# _channel.pxd: the channel as the short path uses it (floor 9).
 from libc.stdint cimport uint64_t
 
+from ._answers cimport Answers
 from ._batch cimport Batch
 from ._c cimport *
 from ._engine cimport Receiver, Session
@@ -15,6 +16,8 @@ cdef class Channel(Grip):
     cdef object refusals
     # How many frames stood in front of each item that the last receive gave; empty where none can.
     cdef readonly list fronts
+    # What is to be known of answers.
+    cdef readonly Answers answers
     # Sealed parts sent, and refusals that take_refusals would give.
     cdef readonly uint64_t sealed
     cdef readonly uint64_t waiting_refusals

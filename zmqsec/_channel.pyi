@@ -1,12 +1,14 @@
 """Types of the C core's channel; see ``channel`` for what it does."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import zmq
 
 from ._engine import Receiver, Session
+from .answers import Answers
 from .errors import Refusal
+from .message import Message
 
 class Channel:
     @property
@@ -14,6 +16,9 @@ class Channel:
     session: Session | None
     receiver: Receiver | None
     fronts: list[int]
+    answers: Answers
+    @property
+    def last_id(self) -> bytes: ...
     sealed: int
     waiting_refusals: int
     max_message: int
@@ -35,6 +40,7 @@ class Channel:
     def send_many(self, messages: Iterable[Any], flags: int = ...) -> int: ...
     @staticmethod
     def are_plain(messages: list[Any], lists: bool) -> bool: ...
+    def bundles_of(self, messages: Sequence[Any]) -> Iterator[tuple[Message, int]]: ...
     def send_bundles(self, messages: list[Any], flags: int = ...) -> int: ...
     def recv_one(self, flags: int = ..., form: int = ..., copy: bool = ...) -> list[Any] | None: ...
     def recv_many(self, max_messages: int, flags: int = ..., form: int = ..., copy: bool = ...) -> list[Any]: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# _channel.pyx: the channel, which moves messages between Python and a socket, a batch at a time (floor 8).
+# _channel.pyx: the channel, which moves messages between Python and a socket, a batch at a time (floor 9).
 #
 # A batch leaves the GIL once on its way; statuses become Refusals here, and policy stays with the socket above.
 """The C core's channel; :mod:`zmqsec.channel` is its readable twin."""
@@ -9,6 +9,7 @@ from collections import deque
 import zmq
 
 from . import limits as L
+from .bundle import bundles_of
 from .errors import SocketError
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize
@@ -17,10 +18,11 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 from libc.time cimport time as c_time
 
+from ._answers cimport Answers
 from ._batch cimport Batch
 from ._engine cimport Receiver, Session
 from ._deliver cimport deliver, deliver_subscription, leaf_of
-from ._grip cimport Grip
+from ._grip cimport Grip, raise_zmq
 from ._library cimport engine_libs
 from ._parts cimport refusal_of
 
@@ -30,14 +32,6 @@ cdef enum:
     # One message whose sealed part is no longer than this is sealed or opened sooner than the GIL is given away.
     SHORT_PART = 4096
     NEAR_OF_LEAF = ZS_NEAR_BYTES - ZS_PART_HEAD_BYTES
-
-
-cdef int raise_zmq(int error) except -1:
-    if error == EAGAIN:
-        raise zmq.Again(error)
-    if error == zmq.ETERM:
-        raise zmq.ContextTerminated(error)
-    raise zmq.ZMQError(error)
 
 
 cdef class Channel(Grip):
@@ -52,7 +46,7 @@ cdef class Channel(Grip):
         self.session, self.receiver = session, receiver
         self.subscriptions = accept_subscriptions
         self.batch = Batch()
-        self.fronts = []
+        self.fronts, self.answers = [], Answers()
         self.refusals = deque(maxlen=L.MAX_KEPT_REFUSALS)
         self.max_message = L.MAX_MESSAGE_BYTES if receiver is None else receiver.receiver.max_message
         zs_channel_init(&self.channel, &engine_libs().zmq, <zs_layout><int>layout)
@@ -65,7 +59,17 @@ cdef class Channel(Grip):
 
     def use_session(self, Session session):
         """Seal with another session from now on; None: seal nothing."""
+        self.answers.keep(self.session)
         self.session = session
+
+    @property
+    def last_id(self):
+        """The id of the message that was sent last."""
+        return self.session.last_id
+
+    def bundles_of(self, messages):
+        """Bundles of these messages as large as may be, with the number of messages in each."""
+        return bundles_of(messages, self.max_message, (0, 0) if self.session is None else self.session.lead_size)
 
     # -- send --
 
@@ -79,12 +83,15 @@ cdef class Channel(Grip):
         cdef Batch batch = self.batch
         cdef size_t sent = 0
         cdef int error
-        if self.session is None or self.session.suite is not None or len(data) > SHORT_PART:
+        if (self.session is None or self.session.suite is not None or self.session.attester is not None
+                or len(data) > SHORT_PART):
             self.send_one(data, flags)
             return 0
         self.enter()
         try:
             batch.clear()
+            if batch.flags:
+                batch.begin(b"", b"")
             batch.add_bytes(data)
             batch.measure(0, self.max_message)
             error = zs_channel_allocate(&self.channel, batch.items, 1)
@@ -132,6 +139,7 @@ cdef class Channel(Grip):
         self.enter()
         try:
             while sent < <size_t>len(messages):
+                self.batch.begin(self.session.next_lead(), self.session.lead)
                 taken = self.batch.fill_bundle(messages, sent, self.max_message)
                 if self.send_batch(flags) == 0:
                     break
@@ -148,6 +156,7 @@ cdef class Channel(Grip):
         self.enter()
         try:
             while sent < <size_t>len(messages):
+                self.batch.begin(self.session.next_lead(), self.session.lead)
                 self.batch.fill(messages, sent, self.max_message)
                 went = self.send_batch(flags)
                 sent += went
@@ -162,8 +171,9 @@ cdef class Channel(Grip):
         cdef zs_sender sender
         cdef Batch batch = self.batch
         cdef size_t sent = 0
-        cdef int error
-        cdef bint sealed = False
+        cdef int error = 0
+        cdef bint sealed = False, together = self.session.attest == "batch"
+        cdef zs_attester *attester = NULL if self.session.attester is None else &self.session.attester.attester
         cdef zs_libs *libs = engine_libs()
         cdef uint64_t first = self.session.take(batch.count)
         sender = self.session.sender
@@ -181,7 +191,11 @@ cdef class Channel(Grip):
                                         zs_aead_far_from(libs, sender.suite))
                         zs_aead_seal_many(libs, sender.suite, batch.jobs, batch.count)
                         sealed = True
-                    error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
+                    if attester != NULL and self.channel.attesting == 0:
+                        error = zs_channel_attest(&self.channel, &libs.sodium, attester, batch.items, batch.count,
+                                                  together)
+                    if error == 0 or error == EINTR:
+                        error = zs_channel_send(&self.channel, batch.fronts, batch.front_counts, &sent, flags)
                 if error != EINTR:
                     break
                 self.let_signals_in()
@@ -222,7 +236,7 @@ cdef class Channel(Grip):
         self.begin_receive(True)
         try:
             self.receive_batch(1, flags, False, &item, &owner, &opening)
-            if opening == 1 and item.status == ZS_OK and item.far == NULL:
+            if opening == 1 and item.status == ZS_OK and item.far == NULL and not self.answers.marking:
                 leaf = leaf_of(&self.channel, 0, &item)
                 if leaf is not None:
                     return leaf
@@ -239,7 +253,7 @@ cdef class Channel(Grip):
             raise SocketError("this socket has no association to open with")
         self.enter()
         if self.channel.layout != ZS_LAYOUT_PLAIN:
-            self.fronts = []
+            self.fronts, self.answers.marks = [], {}
         self.wants_bytes = parts and self.channel.layout == ZS_LAYOUT_PLAIN
         return 0
 
@@ -297,6 +311,10 @@ cdef class Channel(Grip):
             raise_zmq(error)
         if not self.alone:
             self.receiver.open_items(items, opening[0])
+        elif self.channel.attested:
+            self.receiver.vet_items(items, opening[0], <uint64_t>c_time(NULL))
+        if self.answers.matching:
+            self.answers.match(self.receiver, self.session, items, opening[0])
         return 0
 
     cdef int follow_changes(self) noexcept:
@@ -352,21 +370,24 @@ cdef class Channel(Grip):
 
     cdef int deliver_batch(self, list out, zs_open_item *items, size_t *owners, size_t opening, int form,
                            bint copy) except -1:
-        cdef size_t i, at = 0
+        cdef size_t i, at = 0, front
         for i in range(self.channel.message_count):
             if at == opening or owners[at] != i:
                 deliver_subscription(&self.channel, out, i, form)
                 self.fronts.append(0)
                 continue
             if items[at].status != ZS_OK:
-                self.refusals.append(refusal_of(&items[at]))
+                self.refusals.append(refusal_of(&items[at], self.receiver.details.pop(at, "")))
                 self.waiting_refusals += 1
             elif items[at].far != NULL:
                 self.deliver_far(out, at, &items[at])
             else:
-                deliver(&self.channel, out, i, &items[at], form, copy)
+                deliver(&self.channel, self.receiver, out, i, &items[at], form, copy)
                 if self.channel.layout != ZS_LAYOUT_PLAIN:
+                    front = self.channel.messages[i].sealed - self.channel.messages[i].first
+                    if self.answers.marking and (front > 1 or items[at].route.origin != NULL):
+                        self.answers.mark(&items[at], len(self.fronts), len(out))
                     while len(self.fronts) < len(out):
-                        self.fronts.append(self.channel.messages[i].sealed - self.channel.messages[i].first)
+                        self.fronts.append(front)
             at += 1
         return 0

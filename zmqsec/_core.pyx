@@ -5,8 +5,9 @@
 from ._attest import Attester, Verifier
 from ._channel import Channel
 from ._direct import Direct
-from ._engine import Receiver, Session, open_many, seal_many
+from ._engine import Receiver, Session, seal_many
 from ._library import derive_spi, derive_suite_key, kernels, random_bytes, use_kernels
+from ._open import open_many
 from ._parts import decode_parts, encode_parts
 
 __all__ = ["Attester", "Channel", "Direct", "Receiver", "Session", "Verifier", "decode_parts", "derive_spi",

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# _deliver.pyx: opened messages become Python objects: bytes, lists, Messages, views of libzmq's memory (floor 8).
+# _deliver.pyx: opened messages become Python objects: bytes, lists, Messages, views of libzmq's memory (floor 9).
 """What the channel hands out."""
 
 from dataclasses import replace
@@ -12,8 +12,9 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t
 
 from ._c cimport *
+from ._engine cimport Receiver
 from ._library cimport engine_libs
-from ._parts cimport add_leaves, load32, message_of
+from ._parts cimport add_leaves, load32
 
 cdef enum:
     FORM_PARTS = 0
@@ -72,7 +73,8 @@ cdef bytes leaf_of(zs_channel *channel, size_t i, zs_open_item *item):
     return PyBytes_FromStringAndSize(<const char *>item.body + ZS_PART_HEAD_BYTES, item.body_len - ZS_PART_HEAD_BYTES)
 
 
-cdef int deliver(zs_channel *channel, list out, size_t i, zs_open_item *item, int form, bint copy) except -1:
+cdef int deliver(zs_channel *channel, Receiver receiver, list out, size_t i, zs_open_item *item, int form,
+                 bint copy) except -1:
     cdef list front
     cdef object view = None
     cdef size_t offset = 0
@@ -85,7 +87,7 @@ cdef int deliver(zs_channel *channel, list out, size_t i, zs_open_item *item, in
     if not copy:
         view = view_of(channel, i, item, &offset)
     if form == FORM_MESSAGES:
-        return deliver_message(channel, out, item, front, view, offset)
+        return deliver_message(channel, receiver, out, item, front, view, offset)
     if item.header.kind == ZS_KIND_BUNDLE:
         return deliver_bundle(channel, out, item, front, form, view, offset)
     parts = front
@@ -109,12 +111,12 @@ cdef object view_of(zs_channel *channel, size_t i, zs_open_item *item, size_t *o
     return memoryview(memory)
 
 
-cdef int deliver_message(zs_channel *channel, list out, zs_open_item *item, list front, object view,
+cdef int deliver_message(zs_channel *channel, Receiver receiver, list out, zs_open_item *item, list front, object view,
                          size_t offset) except -1:
     cdef object topic = None
     if channel.layout == ZS_LAYOUT_TOPIC and front:
         topic = front.pop()
-    message = message_of(item, view, offset, topic, tuple(front))
+    message = receiver.message_of(item, view, offset, topic, tuple(front))
     if item.header.kind != ZS_KIND_BUNDLE:
         out.append(message)
         return 0

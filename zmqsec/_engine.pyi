@@ -3,11 +3,15 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
-from .errors import Refusal
-from .message import AssociationLike, Message
+from .identity import Identity
+from .judge import TrustLike
+from .message import AssociationLike, Attest, Show
 
 class Session:
     association: AssociationLike
+    identity: Identity | None
+    attest: Attest
+    lead: bytes
     @property
     def session_id(self) -> bytes: ...
     @property
@@ -22,7 +26,19 @@ class Session:
         random: Callable[[int], bytes] = ...,
         sequence: int = ...,
         rotate: bool = ...,
+        identity: Identity | None = ...,
+        attest: Attest = ...,
+        routing_id: bytes = ...,
+        show: Show | None = ...,
     ) -> None: ...
+    def use_routing_id(self, routing_id: bytes) -> None: ...
+    def next_lead(self) -> bytes: ...
+    @property
+    def lead_size(self) -> tuple[int, int]: ...
+    def attest_many(self, sealed: Sequence[bytes]) -> list[bytes]: ...
+    def has_sealed(self, message_id: bytes) -> bool: ...
+    @property
+    def last_id(self) -> bytes: ...
     def rotate(self) -> None: ...
     def reserve(self, n: int) -> int: ...
     def __reduce__(self) -> NoReturn: ...
@@ -45,16 +61,11 @@ class Receiver:
         max_sessions: int = ...,
         understood: Collection[str] = ...,
         kinds: Collection[int] = ...,
+        me: Any = ...,
+        trust: TrustLike | None = ...,
     ) -> None: ...
     def add(self, association: AssociationLike) -> None: ...
     def check_idle(self) -> None: ...
     def remove(self, spi: int) -> None: ...
 
 def seal_many(messages: Iterable[Any], session: Session) -> list[bytes]: ...
-def open_many(
-    frames: Iterable[Any],
-    receiver: Receiver,
-    *,
-    topics: Sequence[bytes | None] | None = ...,
-    copy: bool = ...,
-) -> list[Message | Refusal]: ...

@@ -1,28 +1,31 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# _engine.pyx: sessions, receivers, seal_many and open_many over the C core (floor 8).
+# _engine.pyx: sessions, receivers, seal_many and open_many over the C core (floor 9).
 #
 # It converts buffers and statuses, and releases the GIL once a batch; what a message means is decided in csrc/.
 """Batched seal and open by the C core; see :mod:`zmqsec.reference` for the same protocol in Python."""
 
 import time
-
-import zmq
-from zmq.utils.garbage import gc as LENT  # holds what copy=False lends to libzmq
+from collections import deque
 
 from . import limits as L
 from ._library import derive_suite_key, random_bytes
-from .errors import REASONS, AssociationError, PartsError, SequenceExhausted, SocketError
+from .address import fingerprint_of
+from .errors import REASONS, AssociationError, SequenceExhausted, SocketError
+from .judge import Judge
+from .parts import encode_metadata
+from .rights import Role
+from .session import check_attest
 from .suites import opened_by, suite_by_number
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from libc.time cimport time as c_time
 
+from ._attest cimport name_of, signers_of, topic_of
 from ._batch cimport Batch
 from ._library cimport engine_libs
-from ._parts cimport message_of, refusal_of
+from ._parts cimport address_of, message_of
 
 if not zs_forks_watch():
     raise MemoryError()
@@ -34,10 +37,14 @@ cdef class Session:
     """The sending side of an association: one session at a time, which rotates at its limits (spec, "Sessions").
 
     `clock` gives unix seconds, `random` bytes; both are for tests and vectors, as is `sequence`, the first number.
-    With `rotate=False` a limit raises SequenceExhausted instead.
+    With `rotate=False` a limit raises SequenceExhausted instead. With an `identity` and `attest` of "message" or "batch"
+    each sealed part says from whom it is, `identity` and `routing_id`, and has an attestation behind it. `show` gives
+    the identity's credential at a time, or None: it travels in a session's first message, and again at most once in a
+    second, where it fits.
     """
 
-    def __init__(self, association, *, clock=time.time, random=random_bytes, sequence=0, rotate=True):
+    def __init__(self, association, *, clock=time.time, random=random_bytes, sequence=0, rotate=True, identity=None,
+                 attest="none", routing_id=b"", show=None):
         cdef bytes key = derive_suite_key(association.secret, association.suite, association.spi)
         if not 0 <= sequence <= L.MAX_SEQUENCE:
             raise AssociationError(f"sequence {sequence}: 0 to {L.MAX_SEQUENCE} is allowed")
@@ -47,6 +54,10 @@ cdef class Session:
         memcpy(self.sender.key, PyBytes_AS_STRING(key), L.KEY_BYTES)
         self.sender.spi, self.sender.suite = association.spi, association.suite
         self.suite = None if zs_aead_is_native(engine_libs(), association.suite) else suite_by_number(association.suite)
+        self.past = deque(maxlen=L.KEPT_SESSIONS)
+        self.identity, self.attest = check_attest(identity, attest), attest
+        self.show = show if self.identity is not None else None
+        self.use_routing_id(routing_id)
         self.begin()
         self.following = sequence
 
@@ -68,6 +79,51 @@ cdef class Session:
         """When the session began, unix seconds."""
         return self.started
 
+    def use_routing_id(self, routing_id):
+        """Attest with another routing id from now on."""
+        self.attester, self.lead = None, b""
+        if self.identity is not None:
+            self.attester = Attester(self.identity, <bytes>self.sender.key[:ZS_KEY_BYTES], routing_id)
+            self.lead = encode_metadata("from", self.identity.fingerprint + routing_id, False)
+
+    cpdef bytes next_lead(self):
+        """The metadata with which the next message's header parts begin: `lead`, and a credential where it is due."""
+        cdef int64_t now
+        if self.show is None:
+            return self.lead
+        now = <int64_t>c_time(NULL) if self.real_time else int(self.clock())
+        if now == self.shown:
+            return self.lead
+        self.shown = now
+        credential = self.show(now)
+        return self.lead if credential is None else self.lead + encode_metadata("cred", credential, False)
+
+    @property
+    def lead_size(self):
+        """How many parts, at most, header parts begin with here, and the bytes of those that are always there."""
+        return (0 if self.identity is None else 1 if self.show is None else 2), len(self.lead)
+
+    def attest_many(self, sealed):
+        """The attestations of sealed parts of this session: one signature for each, or with "batch" for up to 64."""
+        cdef size_t at, size = ZS_BATCH if self.attest == "batch" else 1
+        cdef list frames = []
+        if self.attester is None:
+            raise SocketError("this session has no identity to attest with")
+        for at in range(0, len(sealed), size):
+            frames += self.attester.attest(sealed[at:at + size])
+        return frames
+
+    def has_sealed(self, bytes message_id not None):
+        """Whether this is the id (session and sequence number) of a message of this session, or of one before it."""
+        number = int.from_bytes(message_id[ZS_SESSION_BYTES:], "little")
+        return any(message_id[:ZS_SESSION_BYTES] == known and number < following
+                   for known, following in ((self.session_id, self.following), *self.past))
+
+    @property
+    def last_id(self):
+        """The id of the message that was sealed last."""
+        return self.session_id + int(self.following - 1).to_bytes(8, "little")
+
     def rotate(self):
         """Begin a new session now."""
         self.begin()
@@ -83,6 +139,9 @@ cdef class Session:
 
     cdef int begin(self) except -1:
         cdef bytes session
+        self.shown = -1
+        if self.following:
+            self.past.append((self.session_id, self.following))
         self.started = <uint64_t>c_time(NULL) if self.real_time else int(self.clock())
         session = int(self.started).to_bytes(4, "little") + self.random(8)
         zs_sender_begin(&self.sender, &engine_libs().sodium, session)
@@ -109,12 +168,15 @@ cdef class Receiver:
     """The receiving side: associations, sessions with their replay windows, limits, and counts.
 
     `max_message` is in bytes of a sealed part, `max_sessions` counts sessions of all associations together,
-    `understood` names critical metadata besides `topic`, `kinds` are the kinds of message that are accepted.
+    `understood` names critical metadata besides `topic`, `kinds` are the kinds of message that are accepted. `me` is
+    whose messages are taken where they say whom they are for, an identity or a fingerprint; `trust` says what the
+    identities that attestations prove are allowed.
     """
 
     def __init__(self, associations=(), *, clock=time.time, max_message=L.MAX_MESSAGE_BYTES, max_parts=L.MAX_PARTS,
                  max_depth=L.MAX_DEPTH, max_sessions=L.MAX_SESSIONS, understood=(),
-                 kinds=(L.KIND_DATA, L.KIND_BUNDLE)):
+                 kinds=(L.KIND_DATA, L.KIND_BUNDLE), me=None, trust=None):
+        cdef bytes mine
         for name, value, most in (("max_message", max_message, L.MAX_PART_BYTES), ("max_parts", max_parts, 1 << 28),
                                   ("max_depth", max_depth, ZS_DEPTH_LIMIT), ("max_sessions", max_sessions, 1 << 24)):
             if not 1 <= value <= most:
@@ -122,7 +184,12 @@ cdef class Receiver:
         if self.name_spans != NULL:
             raise AssociationError("this receiver was made already; make another one")
         self.clock, self.real_time = clock, clock is time.time
-        self.suites = {}
+        self.suites, self.associations, self.verdicts = {}, {}, {}
+        self.judge, self.fresh, self.details = Judge(trust), None, {}
+        if me is not None:
+            mine = fingerprint_of(me, "me")
+            self.receiver.has_me = True
+            memcpy(self.receiver.me, PyBytes_AS_STRING(mine), ZS_FINGERPRINT_BYTES)
         self.receiver.libs = engine_libs()
         self.receiver.max_message = max_message
         self.receiver.limits.max_parts, self.receiver.limits.max_depth = max_parts, max_depth
@@ -142,6 +209,7 @@ cdef class Receiver:
     def __dealloc__(self):
         zs_table_free(&self.receiver.table)
         zs_wipe(&self.receiver.ahead, sizeof(self.receiver.ahead))
+        free(self.receiver.trees)
         free(self.name_spans)
 
     def __reduce__(self):
@@ -156,11 +224,16 @@ cdef class Receiver:
         memcpy(entry.key, PyBytes_AS_STRING(key), L.KEY_BYTES)
         entry.spi, entry.suite, entry.allow_clear = association.spi, association.suite, association.allow_clear
         entry.lifetime, entry.skew, entry.late_join = association.lifetime, association.skew, association.late_join
+        entry.route.required = association.attestation == "required"
+        entry.route.hops_min = max(association.hops_min, bool(association.hops))
+        entry.route.hops_max = association.hops_max
+        zs_commitment(&engine_libs().sodium, entry.route.commitment, <const uint8_t *>PyBytes_AS_STRING(key))
         self.check_idle()
         if not zs_table_add(&self.receiver.table, &entry):
             raise AssociationError(f"SPI {association.spi:#010x} stands already in this receiver")
         memset(&entry, 0, sizeof(entry))
-        self.suites[association.spi] = suite
+        self.suites[association.spi], self.associations[association.spi] = suite, association
+        self.verdicts.clear()
         self.foreign += suite is not None
 
     def remove(self, spi):
@@ -169,6 +242,8 @@ cdef class Receiver:
         if not zs_table_remove(&self.receiver.table, spi):
             raise AssociationError(f"SPI {spi:#010x} is unknown to this receiver")
         self.foreign -= self.suites.pop(spi) is not None
+        del self.associations[spi]
+        self.verdicts.clear()
 
     @property
     def refused(self):
@@ -206,9 +281,49 @@ cdef class Receiver:
                 if items[i].status == ZS_OK:
                     self.open_foreign(&items[i])
             zs_open_commit(&self.receiver, items, count, now)
+            self.vet_items(items, count, now)
         finally:
             self.busy = False
         return 0
+
+    cdef int vet_items(self, zs_open_item *items, size_t count, uint64_t now) except -1:
+        """Refuse what identities did that the receiver's trust does not allow them."""
+        cdef size_t i
+        cdef bytes named
+        self.details.clear()
+        for i in range(count):
+            if items[i].status != ZS_OK or items[i].route.count == 0:
+                continue
+            credential = address_of(&items[i], ZS_CRED)
+            if credential is not None:
+                self.judge.learn(credential, now)
+            fresh = self.judge.fresh(now)
+            if fresh != self.fresh or len(self.verdicts) > L.MAX_PEERS:
+                self.verdicts.clear()
+                self.fresh = fresh
+            named = name_of(&items[i])
+            if named not in self.verdicts:
+                self.verdicts[named] = self.ask(&items[i], now)
+            refusal = self.verdicts[named]
+            if refusal is not None:
+                zs_open_refuse(&self.receiver, &items[i], <zs_status><int>(1 + REASONS.index(refusal.reason)))
+                self.details[i] = refusal.detail
+        return 0
+
+    cdef object ask(self, const zs_open_item *item, uint64_t now):
+        origin, hops = signers_of(item)
+        return self.judge.verdict(self.associations[item.header.spi], origin, hops, topic_of(item), now)
+
+    cdef object message_of(self, const zs_open_item *item, object view, size_t offset, object topic, object envelope):
+        """The Message of an item that opened, with who signed it; see `_parts.message_of`."""
+        message = message_of(item, view, offset, topic, envelope)
+        if item.route.count > 0:
+            now = self.now()
+            origin, hops = signers_of(item)
+            if origin is not None:
+                message.origin = self.judge.signer(origin, Role.SEND, topic_of(item), now)
+            message.route = tuple([self.judge.signer(hop, Role.RELAY, None, now) for hop in hops])
+        return message
 
     cdef int open_foreign(self, zs_open_item *item) except -1:
         """Open one item by a suite written in Python, where the core has none of its own."""
@@ -241,6 +356,7 @@ def seal_many(messages, Session session not None):
     cdef bytes sealed
     try:
         while done < <size_t>len(items):
+            batch.begin(session.next_lead(), session.lead)
             batch.fill(items, done, L.MAX_PART_BYTES)
             first = session.take(batch.count)
             sender = session.sender
@@ -253,98 +369,4 @@ def seal_many(messages, Session session not None):
     finally:
         zs_wipe(&sender, sizeof(sender))
         batch.clear()
-    return out
-
-
-cdef bint is_shared(object frame):
-    """Does libzmq share the frame's memory, or may it be that of a Python object that pyzmq holds for libzmq?"""
-    return isinstance(frame, zmq.Frame) and (frame.get(zmq.SHARED) != 0 or len(LENT.refs) != 0)
-
-
-cdef bint overlaps(const zs_open_item *items, size_t i, bint in_place) noexcept:
-    """Does item `i` share memory with one before it, where one of the two is opened in place?"""
-    cdef size_t j
-    for j in range(i):
-        if (in_place or items[j].out == NULL) and items[j].frame < items[i].frame + items[i].len \
-                and items[i].frame < items[j].frame + items[j].len:
-            return True
-    return False
-
-
-cdef uint8_t *address_of(object view) except? NULL:
-    """Where the memory of a memoryview begins, which it holds."""
-    cdef Py_buffer held
-    PyObject_GetBuffer(view, &held, PyBUF_SIMPLE)
-    PyBuffer_Release(&held)
-    return <uint8_t *>held.buf
-
-
-cdef object open_chunk(list frames, list topics, Receiver receiver, bint copy):
-    cdef zs_open_item items[64]
-    cdef Py_buffer views[64]
-    cdef Py_buffer topic_views[64]
-    cdef size_t i, count = len(frames), held = 0, topics_held = 0
-    cdef list bases = [], out = []
-    memset(items, 0, sizeof(items))
-    try:
-        for i in range(count):
-            frame, shared = frames[i], is_shared(frames[i])
-            if isinstance(frame, zmq.Frame):
-                frame = frame.buffer
-            try:
-                view = memoryview(frame)
-            except TypeError:
-                raise PartsError(f"a frame must be bytes-like or a zmq.Frame, not {type(frame).__name__}") from None
-            if not view.c_contiguous:
-                view = memoryview(bytes(view))
-            in_place = not (copy or shared or view.readonly)
-            items[i].frame, items[i].len = address_of(view), view.nbytes
-            if overlaps(items, i, in_place):
-                in_place, view = False, memoryview(bytes(view))
-            PyObject_GetBuffer(view, &views[i], PyBUF_WRITABLE if in_place else PyBUF_SIMPLE)
-            held += 1
-            items[i].frame = <uint8_t *>views[i].buf
-            if in_place:
-                bases.append(view.cast("B"))
-            else:
-                fresh = bytearray(views[i].len)
-                items[i].out = <uint8_t *>fresh
-                bases.append(memoryview(fresh))
-        for i in range(count):
-            if topics is not None and topics[i] is not None:
-                PyObject_GetBuffer(topics[i], &topic_views[topics_held], PyBUF_SIMPLE)
-                items[i].topic.data = <const uint8_t *>topic_views[topics_held].buf
-                items[i].topic.len = topic_views[topics_held].len
-                topics_held += 1
-        receiver.open_items(items, count)
-        for i in range(count):
-            if items[i].status != ZS_OK:
-                out.append(refusal_of(&items[i]))
-                continue
-            topic = None if topics is None or topics[i] is None else bytes(topics[i])
-            out.append(message_of(&items[i], None if copy else bases[i],
-                                  0 if items[i].out != NULL else items[i].body - items[i].frame, topic, ()))
-    finally:
-        for i in range(held):
-            PyBuffer_Release(&views[i])
-        for i in range(topics_held):
-            PyBuffer_Release(&topic_views[i])
-    return out
-
-
-def open_many(frames, Receiver receiver not None, *, topics=None, copy=False):
-    """Open sealed parts (bytes-like or zmq.Frame), in order; a Message or a Refusal for each.
-
-    With `copy=False` a writable buffer that libzmq does not share is opened in place and the Message's leaves are
-    memoryviews of it; of a refused one the body is wiped. Any other buffer is opened in fresh memory. With `copy=True`
-    leaves are bytes. `topics` gives the topic frame that came with each, or None.
-    """
-    cdef list every = list(frames), out = []
-    cdef list names = None if topics is None else list(topics)
-    cdef size_t done
-    if names is not None and len(names) != len(every):
-        raise SocketError(f"{len(names)} topics for {len(every)} frames; give one (or None) for each")
-    for done in range(0, len(every), ZS_BATCH):
-        out += open_chunk(every[done:done + ZS_BATCH], None if names is None else names[done:done + ZS_BATCH], receiver,
-                          copy)
     return out

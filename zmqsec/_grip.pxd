@@ -2,6 +2,9 @@
 from ._c cimport *
 
 
+cdef int raise_zmq(int error) except -1
+
+
 cdef class Grip:
     cdef zs_channel channel
     cdef object socket_reference, held

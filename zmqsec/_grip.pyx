@@ -13,6 +13,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF
 from cpython.weakref cimport PyWeakref_GetRef
+from libc.errno cimport EAGAIN
 from libc.stdint cimport uintptr_t
 
 # The descriptors themselves: pyzmq's sockets have a __getattr__, which makes every ordinary look-up slow. The second
@@ -29,6 +30,14 @@ cdef inline object read(object descriptor, object socket):
 cdef inline uintptr_t handle_of(object socket) except? 0:
     """libzmq's socket, or 0 once it is closed."""
     return read(UNDERLYING, socket)
+
+
+cdef int raise_zmq(int error) except -1:
+    if error == EAGAIN:
+        raise zmq.Again(error)
+    if error == zmq.ETERM:
+        raise zmq.ContextTerminated(error)
+    raise zmq.ZMQError(error)
 
 
 cdef class Grip:

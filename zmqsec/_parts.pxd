@@ -1,4 +1,4 @@
-# _parts.pxd: conversions of parts that the other extension modules share (floor 8).
+# _parts.pxd: conversions of parts that the other extension modules share (floor 9).
 from libc.stdint cimport uint8_t, uint32_t
 
 from ._c cimport *
@@ -12,4 +12,5 @@ cdef int put_parts(bytearray out, object parts, int depth) except -1
 cdef list parts_of(const uint8_t *data, size_t size, object view, size_t offset)
 cdef int add_leaves(list into, const uint8_t *data, size_t size, object view, size_t offset) except -1
 cdef object message_of(const zs_open_item *item, object view, size_t offset, object topic, object envelope)
-cdef object refusal_of(const zs_open_item *item)
+cdef object address_of(const zs_open_item *item, int name)
+cdef object refusal_of(const zs_open_item *item, object detail=*)

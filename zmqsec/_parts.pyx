@@ -1,10 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# _parts.pyx: recursive parts between C and Python (floor 8); the rules themselves are in csrc/parts.c.
+# _parts.pyx: recursive parts between C and Python (floor 9); the rules themselves are in csrc/parts.c.
 """Encoding and decoding of recursive parts by the C core; spec, "Recursive parts"."""
 
 import zmq
 
 from . import limits as L
+from .address import is_address
 from .errors import REASONS, PartsError, Refusal
 from .message import Message, Metadata
 from .parts import as_bytes
@@ -143,19 +144,26 @@ cdef int add_leaves(list into, const uint8_t *data, size_t size, object view, si
     return 0
 
 
+cdef object address_of(const zs_open_item *item, int name):
+    """The routing metadata of an item that opened, or None."""
+    if item.header.header_parts == 0 or item.address.len[name] == 0:
+        return None
+    return <bytes>(item.frame + ZS_HEADER_BYTES + item.address.at[name])[:item.address.len[name]]
+
+
 cdef object message_of(const zs_open_item *item, object view, size_t offset, object topic, object envelope):
     """The Message of an item that opened; `view` begins `offset` bytes before its body, or is None for bytes."""
     cdef bytes header = item.frame[ZS_HEADER_BYTES:ZS_HEADER_BYTES + item.header.header_parts]
     cdef list rest = []
     cdef dict metadata = {}
     for part in parts_of(header, len(header), None, 0):
-        if isinstance(part, Metadata) and part.name == "topic":
+        if is_address(part) or isinstance(part, Metadata) and part.name == "topic":
             continue
         if isinstance(part, Metadata) and part.name not in metadata:
             metadata[part.name] = part if part.critical else part.value
         else:
             rest.append(part)
-    return Message(
+    message = Message(
         body=parts_of(item.body, item.body_len, view, offset),
         header=rest,
         metadata=metadata,
@@ -167,13 +175,15 @@ cdef object message_of(const zs_open_item *item, object view, size_t offset, obj
         session=item.frame[ZS_SESSION_OFFSET:ZS_SESSION_OFFSET + ZS_SESSION_BYTES],
         sequence=item.header.sequence,
     )
+    if item.header.header_parts:
+        message.to, message.reply_to = address_of(item, ZS_TO), address_of(item, ZS_REPLY_TO)
+    return message
 
 
-cdef object refusal_of(const zs_open_item *item):
+cdef object refusal_of(const zs_open_item *item, object detail=""):
     """The Refusal of an item that did not open."""
     cdef int status = item.status
     spi = None
-    detail = ""
     if item.frame != NULL and item.len >= ZS_NONCE_OFFSET + 4:
         spi = load32(item.frame + ZS_NONCE_OFFSET)
     if status == ZS_UNKNOWN_CRITICAL:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from . import limits
 from .backend import implementation
-from .errors import AssociationError, KeyFileError, SuiteError
+from .errors import AssociationError, IdentityError, KeyFileError, SuiteError
+from .identity import PublicIdentity
 from .keyfile import check_keys, hex_bytes, parse_toml, read_private, toml_string, write_private
 from .suites import suite_by_name, suite_by_number
 
@@ -21,6 +23,27 @@ _MAX_SECONDS = 10 * 365 * 86400
 def _check_seconds(name: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MAX_SECONDS:
         raise AssociationError(f"{name}={value!r}: a whole number of seconds from {least} to {_MAX_SECONDS} is allowed")
+
+
+def _check_hops(least: int, most: int, hops: Any) -> tuple[bytes, ...]:
+    """The keys of the hops demanded, each 32 bytes, 64 hexadecimal digits or a PublicIdentity."""
+    for name, value in (("hops_min", least), ("hops_max", most)):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limits.MAX_ATTESTATION_FRAMES:
+            raise AssociationError(f"{name}={value!r}: 0 to {limits.MAX_ATTESTATION_FRAMES} is allowed")
+    if isinstance(hops, (str, bytes)) or not isinstance(hops, Iterable):
+        raise AssociationError(f"hops={hops!r}: a list of public keys is allowed")
+    keys = tuple(_key_of(hop) for hop in hops)
+    if max(least, len(keys)) > most:
+        raise AssociationError(f"hops_max={most} is less than the {max(least, len(keys))} hops that are demanded")
+    return keys
+
+
+def _key_of(hop: Any) -> bytes:
+    try:
+        key = bytes.fromhex(hop) if isinstance(hop, str) else hop
+        return (key if isinstance(key, PublicIdentity) else PublicIdentity(key)).key
+    except (IdentityError, ValueError) as error:
+        raise AssociationError(f"hops: {hop!r} is no public key: {error}") from None
 
 
 class _Secret:
@@ -37,7 +60,9 @@ class Association(_Secret):
     `secret` is 32 bytes, `spi` 1 to 2^32 - 1, `suite` the suite's number. Policy, in seconds: a session is accepted
     until `lifetime` after its start, at most `skew` before it, and if it began no more than `late_join` before the
     receiver did (0: only what began after it; spec, "Late joiners"). `allow_clear` accepts messages that are
-    authenticated and not encrypted.
+    authenticated and not encrypted. With ``attestation="required"`` a message must have been signed by an identity that
+    the receiver trusts. It comes by at least `hops_min` and at most `hops_max` hops that signed it, and by each of
+    `hops`, which are public keys; where hops are demanded the receiver must trust all of them, these excepted.
     """
 
     name: str
@@ -48,6 +73,10 @@ class Association(_Secret):
     skew: int = limits.CLOCK_SKEW
     late_join: int = limits.REJECT_AFTER_TIME
     allow_clear: bool = True
+    attestation: Literal["none", "required"] = "none"
+    hops_min: int = 0
+    hops_max: int = limits.MAX_ATTESTATION_FRAMES
+    hops: tuple[bytes, ...] = ()
 
     def __post_init__(self, secret: bytes) -> None:
         if not isinstance(secret, (bytes, bytearray)) or len(secret) != limits.KEY_BYTES:
@@ -66,6 +95,9 @@ class Association(_Secret):
         _check_seconds("late_join", self.late_join, 0)
         if not isinstance(self.allow_clear, bool):
             raise AssociationError(f"allow_clear={self.allow_clear!r}: True or False is allowed")
+        if self.attestation not in ("none", "required"):
+            raise AssociationError(f"attestation={self.attestation!r}: 'none' or 'required' is allowed")
+        object.__setattr__(self, "hops", _check_hops(self.hops_min, self.hops_max, self.hops))
 
     @classmethod
     def generate(cls, name: str = "default", *, suite: str = "xchacha20poly1305", **policy: Any) -> Association:
@@ -107,6 +139,10 @@ class Association(_Secret):
             f"skew = {self.skew}",
             f"late_join = {self.late_join}",
             f"allow_clear = {'true' if self.allow_clear else 'false'}",
+            f"attestation = {toml_string(self.attestation)}",
+            f"hops_min = {self.hops_min}",
+            f"hops_max = {self.hops_max}",
+            f"hops = [{', '.join(toml_string(key.hex()) for key in self.hops)}]",
         ]
         write_private(target, "\n".join(lines) + "\n", overwrite)
 

@@ -12,6 +12,9 @@ from .parts import as_bytes
 
 _FIXED_BYTES = limits.HEADER_BYTES + limits.TAG_BYTES
 _TOPIC_BYTES = limits.PART_HEAD_BYTES + 1 + len("topic")
+_TO_BYTES = limits.PART_HEAD_BYTES + 1 + len("to") + limits.FINGERPRINT_BYTES
+_REPLY_TO_BYTES = limits.PART_HEAD_BYTES + 1 + len("reply-to") + limits.MESSAGE_ID_BYTES
+_PLAIN: tuple[Any, ...] = ((), None, None, None)
 
 
 def _split(item: Any) -> tuple[tuple[Any, ...], list[Any]]:
@@ -19,8 +22,8 @@ def _split(item: Any) -> tuple[tuple[Any, ...], list[Any]]:
     if isinstance(item, Message):
         if item.header or item.metadata or item.protect != "sealed" or item.kind != limits.KIND_DATA:
             raise PartsError("a message with header parts, metadata or protect='authenticated' is not bundled")
-        return (tuple(item.envelope), item.topic), list(item.body)
-    return ((), None), list(item) if isinstance(item, (list, tuple)) else [item]
+        return (tuple(item.envelope), item.topic, item.to, item.reply_to), list(item.body)
+    return _PLAIN, list(item) if isinstance(item, (list, tuple)) else [item]
 
 
 def _size(parts: Sequence[Any]) -> tuple[int, int]:
@@ -35,20 +38,38 @@ def _size(parts: Sequence[Any]) -> tuple[int, int]:
     return heads, size
 
 
-def bundles_of(items: Sequence[Any], max_message: int) -> Iterator[tuple[Message, int]]:
-    """Bundles with the number of messages in each, within MAX_PARTS heads and `max_message` bytes of sealed part."""
+def _header(shared: tuple[Any, ...], lead: tuple[int, int]) -> tuple[int, int]:
+    """Heads and bytes of the header parts of a bundle."""
+    _, topic, to, reply_to = shared
+    sizes = [] if topic is None else [_TOPIC_BYTES + len(topic)]
+    sizes += ([] if to is None else [_TO_BYTES]) + ([] if reply_to is None else [_REPLY_TO_BYTES])
+    return lead[0] + len(sizes), lead[1] + sum(sizes)
+
+
+def bundles_of(items: Sequence[Any], max_message: int, lead: tuple[int, int] = (0, 0)) -> Iterator[tuple[Message, int]]:
+    """Bundles with the number of messages in each, within MAX_PARTS heads and `max_message` bytes of sealed part.
+
+    `lead` is the session's `lead_size`.
+    """
     body: list[Any] = []
-    shared: tuple[Any, ...] = ((), None)
+    shared: tuple[Any, ...] = _PLAIN
     heads = size = 0
 
     def bundle() -> tuple[Message, int]:
-        return Message(kind=limits.KIND_BUNDLE, body=list(body), envelope=shared[0], topic=shared[1]), len(body)
+        envelope, topic, to, reply_to = shared
+        message = Message(
+            kind=limits.KIND_BUNDLE, body=list(body), envelope=envelope, topic=topic, to=to, reply_to=reply_to
+        )
+        return message, len(body)
 
     for item in items:
         common, parts = _split(item)
         more_heads, more_size = _size(parts)
-        fixed = _FIXED_BYTES + (0 if common[1] is None else _TOPIC_BYTES + len(common[1]))
-        full = heads + more_heads + 1 > limits.MAX_PARTS or size + more_size + fixed > max_message
+        fixed_heads, fixed = _header(common, lead)
+        full = (
+            heads + more_heads + max(1, fixed_heads) > limits.MAX_PARTS
+            or size + more_size + fixed + _FIXED_BYTES > max_message
+        )
         if body and (full or common != shared):
             yield bundle()
             body, heads, size = [], 0, 0

@@ -1,8 +1,9 @@
-"""A socket's traffic in batches, over pyzmq's own calls (floor 8); spec, "The frames around the sealed part"."""
+"""A socket's traffic in batches, over pyzmq's own calls (floor 9); spec, "The frames around the sealed part"."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import weakref
 from collections import deque
@@ -13,6 +14,7 @@ from typing import Any
 import zmq
 
 from . import limits
+from .answers import WRONG_REPLY, Answers
 from .bundle import bundles_of
 from .errors import Reason, Refusal, SocketError
 from .header import is_sealed
@@ -56,6 +58,8 @@ class Channel:
         self._refusals: deque[Refusal] = deque(maxlen=limits.MAX_KEPT_REFUSALS)
         #: How many frames stood in front of each item that the last receive gave; empty where none can.
         self.fronts: list[int] = []
+        #: What is to be known of answers.
+        self.answers = Answers()
         #: Sealed parts sent, and refusals that take_refusals would give.
         self.sealed = self.waiting_refusals = 0
         self.max_message = limits.MAX_MESSAGE_BYTES if receiver is None else receiver.max_message
@@ -96,7 +100,14 @@ class Channel:
 
     def use_session(self, session: Session | None) -> None:
         """Seal with another session from now on; None: seal nothing."""
+        self.answers.keep(self.session)
         self.session = session
+
+    @property
+    def last_id(self) -> bytes:
+        """The id of the message that was sent last."""
+        assert self.session is not None, "nothing was sent"
+        return self.session.last_id
 
     # -- send --
 
@@ -115,10 +126,11 @@ class Channel:
             for start in range(0, len(every), limits.BATCH):
                 batch = every[start : start + limits.BATCH]
                 sealed = seal_many(batch, self.session, max_message=self.max_message)
-                for message, frame in zip(batch, sealed, strict=True):
-                    for front in _front(message):
-                        zmq.Socket.send(self.socket, front, flags | zmq.SNDMORE)
-                    zmq.Socket.send(self.socket, frame, flags)
+                behind = [[frame] for frame in self.session.attest_many(sealed)] if self.session.identity else ()
+                for message, part, attestations in itertools.zip_longest(batch, sealed, behind, fillvalue=()):
+                    frames = [*_front(message), part, *attestations]
+                    for at, frame in enumerate(frames, 1):
+                        zmq.Socket.send(self.socket, frame, flags | (zmq.SNDMORE if at < len(frames) else 0))
                     self.sealed += 1
         return self.sealed - before
 
@@ -131,11 +143,15 @@ class Channel:
     def send_bundles(self, messages: list[Any], flags: int = 0) -> int:
         """Seal messages of one part each in bundles as large as may be; returns how many messages went."""
         sent = 0
-        for bundle, count in bundles_of(messages, self.max_message):
+        for bundle, count in self.bundles_of(messages):
             if self.send_many([bundle], flags) == 0:
                 break
             sent += count
         return sent
+
+    def bundles_of(self, messages: Sequence[Any]) -> Iterator[tuple[Message, int]]:
+        """Bundles of these messages as large as may be, with the number of messages in each."""
+        return bundles_of(messages, self.max_message, (0, 0) if self.session is None else self.session.lead_size)
 
     # -- receive --
 
@@ -154,7 +170,7 @@ class Channel:
             raise SocketError("this socket has no association to open with")
         out: list[Any] = []
         with self._entered():
-            self.fronts = []
+            self.fronts, self.answers.marks = [], {}
             self._receive(out, max_messages, flags, form, copy)
         return out
 
@@ -224,12 +240,16 @@ class Channel:
             self.receiver.refused[str(Reason.MALFORMED)] += 1
             return self._refuse(Refusal(Reason.MALFORMED))
         topic = frames[0] if self._layout == limits.LAYOUT_TOPIC and at == 1 else None
-        opened = self.receiver.open(frames[at], topic, now)
+        opened = self.receiver.open(frames[at], topic, now, frames[at + 1 :])
+        if isinstance(opened, Message) and not self.answers.fit(opened, self.session):
+            opened = self.receiver.refuse(opened, Reason.NOT_PERMITTED, WRONG_REPLY)
         if isinstance(opened, Refusal):
             return self._refuse(opened)
         if not copy:
             opened.body = as_views(opened.body)
-        return _deliver(_Taken(opened, frames[:at]), form), at
+        items = _deliver(_Taken(opened, frames[:at]), form)
+        self.answers.mark(opened, at, len(self.fronts), len(items))
+        return items, at
 
 
 def _front(message: Any) -> list[bytes]:

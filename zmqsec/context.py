@@ -14,7 +14,9 @@ from . import limits
 from .association import Association
 from .backend import implementation as default_implementation
 from .errors import AssociationError, SocketError
+from .identity import Identity, PublicIdentity
 from .keyring import Keyring
+from .message import Attest
 from .socket import Socket
 from .stats import OnRefused
 
@@ -80,6 +82,8 @@ class Context(zmq.Context[Socket]):
         *,
         association: str | Association | None = None,
         receive: Iterable[str | Association] | None = None,
+        identity: Identity | PublicIdentity | None = None,
+        attest: Attest | None = None,
         max_message: int = limits.MAX_MESSAGE_BYTES,
         max_parts: int = limits.MAX_PARTS,
         max_depth: int = limits.MAX_DEPTH,
@@ -90,11 +94,14 @@ class Context(zmq.Context[Socket]):
     ) -> Socket:
         """A secured socket: PUSH, PULL, PUB, SUB, XPUB, XSUB, DEALER, ROUTER, REQ, REP or PAIR.
 
-        `association` names the one to seal with, in the keyring, or is an Association; without it the socket sends
-        and accepts nothing. `receive` lists those accepted, by default the same one. `max_message` bounds a sealed
-        part in bytes (ZMQ_MAXMSGSIZE too), `max_parts` and `max_depth` its parts and how deep they nest; `understood`
-        names critical metadata that the application acts on; `on_refused` is called with each Refusal; `clock` gives
-        unix seconds. With `socket_class` the socket is one of that class, which need not be secured.
+        `association` names the one to seal with, in the keyring, or is an Association; without it the socket
+        sends and accepts nothing. `receive` lists those accepted, by default the same one. With an `identity`
+        messages for others are refused, and what is sent is signed, each message or each batch of `send_many`
+        as `attest` says ("none", "message", "batch"; "batch" by default where the identity can sign).
+        `max_message` bounds a sealed part in bytes (ZMQ_MAXMSGSIZE too), `max_parts` and `max_depth` its parts
+        and how deep they nest; `understood` names critical metadata that the application acts on; `on_refused`
+        is called with each Refusal; `clock` gives unix seconds. With `socket_class` the socket is one of that
+        class, which need not be secured.
         """
         if socket_class is not None and not callable(socket_class):
             raise SocketError(f"socket_class={socket_class!r}: a class is allowed; give a name as association=")
@@ -102,6 +109,8 @@ class Context(zmq.Context[Socket]):
             options.update(
                 association=association,
                 receive=receive,
+                identity=identity,
+                attest=attest,
                 max_message=max_message,
                 max_parts=max_parts,
                 max_depth=max_depth,
@@ -109,7 +118,7 @@ class Context(zmq.Context[Socket]):
                 on_refused=on_refused,
                 clock=clock,
             )
-        elif association is not None or receive is not None:
+        elif any(given is not None for given in (association, receive, identity, attest)):
             raise SocketError(f"{socket_class!r} is not a class of secured sockets, so it has no association")
         return super().socket(socket_type, socket_class, **options)
 

@@ -69,6 +69,8 @@ MAX_TREE_HEIGHT: Final = 8
 MAX_KNOWN_TREES: Final = 64
 BY_ORIGIN: Final = 0
 BY_HOP: Final = 1
+MESSAGE_ID_BYTES: Final = 20
+MAX_PEERS: Final = 65536
 
 # Recursive parts.
 PART_LEAF: Final = 0
@@ -98,6 +100,7 @@ REJECT_AFTER_TIME: Final = 7200
 CLOCK_SKEW: Final = 120
 REPLAY_WINDOW: Final = 2048
 MAX_SESSIONS: Final = 65536
+KEPT_SESSIONS: Final = 4
 
 # Frames around a sealed part.
 MAX_ENVELOPE_FRAMES: Final = 16

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, Union
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Union
 
 from . import limits
 
 if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined,unused-ignore]
+
+    from .signer import Signer
 else:
     Buffer = object
 
 Protect = Literal["sealed", "authenticated"]
+Attest = Literal["none", "message", "batch"]
 Clock = Callable[[], float]
 Random = Callable[[int], bytes]
+Show = Callable[[float], "bytes | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,9 @@ class Message:
 
     ``envelope`` and ``topic`` travel in clear as frames of their own (the topic is bound to the message);
     ``header`` is readable by every node and authenticated; ``body`` is encrypted unless ``protect`` is
-    ``"authenticated"``. ``session`` and ``sequence`` are filled in where the message was received.
+    ``"authenticated"``. ``to`` is the fingerprint (32 bytes) of the identity that the message is for, ``reply_to`` the
+    ``id`` of the message that it answers. Where the message was received, ``session`` and ``sequence`` are filled in,
+    ``origin``, whose signature held, and ``route``, the hops that signed it on its way, in their order.
     """
 
     body: Sequence[Part] = ()
@@ -53,6 +59,20 @@ class Message:
     spi: int = 0
     session: bytes = b""
     sequence: int = 0
+    to: Any = None
+    reply_to: bytes | None = None
+    origin: Signer | None = None
+    route: Sequence[Signer] = ()
+
+    @property
+    def id(self) -> bytes:
+        """Session and sequence number, 20 bytes: what a reply's `reply_to` repeats."""
+        return self.session + self.sequence.to_bytes(8, "little")
+
+    def reply(self, body: Sequence[Part] = (), **fields: Any) -> Message:
+        """A Message that answers this one: bound to it, back along its envelope, for its origin if that was proven."""
+        fields.setdefault("to", None if self.origin is None else self.origin.fingerprint)
+        return Message(body=body, envelope=self.envelope, reply_to=self.id, **fields)
 
 
 class AssociationLike(Protocol):
@@ -72,3 +92,11 @@ class AssociationLike(Protocol):
     def late_join(self) -> int: ...
     @property
     def allow_clear(self) -> bool: ...
+    @property
+    def attestation(self) -> str: ...
+    @property
+    def hops_min(self) -> int: ...
+    @property
+    def hops_max(self) -> int: ...
+    @property
+    def hops(self) -> Sequence[bytes]: ...

@@ -29,6 +29,11 @@ class Pattern:
     routes: bool = False
     plain: bool = False  # a message is its sealed part, with nothing in front
 
+    @property
+    def answers(self) -> bool:
+        """Whether both ends send, so that a reply must answer a message of the socket that receives it."""
+        return self.sends and self.receives and self.layout != limits.LAYOUT_TOPIC
+
 
 # REQ and REP stand on DEALER and ROUTER: libzmq's own would wait in lockstep for a reply to a message that was refused.
 _PATTERNS = (

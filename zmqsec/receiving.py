@@ -14,6 +14,7 @@ from .parts import leaves
 from .state import State
 
 if TYPE_CHECKING:
+    from .answers import Mark
     from .channel import Channel
 
 _MAX_REFUSED_IN_A_ROW = 1000
@@ -205,30 +206,47 @@ class Receiving(zmq.Socket[bytes]):
             if len(items) > 1:
                 state.ready.extend((item, 0) for item in items[1:])
             return items[0], 0
-        kept = self._fronted(items, channel.fronts)
+        kept = self._fronted(items, channel)
         if not kept:
             return None
         state.ready.extend(kept[1:])
         return kept[0]
 
-    def _fronted(self, items: list[Any], fronts: list[int]) -> list[tuple[Any, int]]:
+    def _fronted(self, items: list[Any], channel: Channel) -> list[tuple[Any, int]]:
         """Each item with the number of its front parts, after what the socket's type makes of them."""
         state = self._state
-        lockstep = state.lockstep
+        lockstep, fronts, marks = state.lockstep, channel.fronts, channel.answers.marks
         kept: list[tuple[Any, int]] = []
-        for item, front in zip(items, fronts, strict=True):
+        for at, (item, front) in enumerate(zip(items, fronts, strict=True)):
+            mark = marks.get(at) if marks else None
             envelope = list(item.envelope) if isinstance(item, Message) else item[:front] if front else []
             if lockstep is not None:
-                if kept or not lockstep.accept(envelope):  # one at a time, so a bundle's first alone
+                if kept or not lockstep.accept(envelope, mark):  # one at a time, so a bundle's first alone
                     state.refused += 1
                     state.reporter.report([Refusal(Reason.MALFORMED, "not what this socket waits for")])
                     continue
                 kept.append((_strip(item, front), 0))
+            elif mark is not None and envelope:
+                kept.append(self._from_peer(item, envelope, mark))
             else:
                 if state.pattern.routes:
                     state.envelopes.remember(envelope)
                 kept.append((item, front))
         return kept
+
+    def _from_peer(self, item: Any, envelope: list[bytes], mark: Mark) -> tuple[Any, int]:
+        """What a ROUTER received, with the peer's address in front: its fingerprint, or its envelope as it came."""
+        state = self._state
+        message_id, origin = mark
+        if origin is None or not state.by_identity:
+            state.envelopes.remember(envelope)
+            state.requests.seen(envelope, message_id)
+            return item, len(envelope)
+        shown = state.peers.seen(origin, envelope, message_id)
+        if isinstance(item, Message):
+            item.envelope = shown
+            return item, len(shown)
+        return [*shown, *item[len(envelope) :]], len(shown)
 
     def _drain(self, channel: Channel, max_messages: int, flags: int, form: int, copy: bool) -> tuple[list[Any], int]:
         """At most `max_messages` of what is there, and how many were refused; those behind wait for the next call.
@@ -244,7 +262,7 @@ class Receiving(zmq.Socket[bytes]):
         if refused:
             state.reporter.report(channel.take_refusals())
         if state.lockstep is not None or state.pattern.routes:
-            kept = self._fronted(items, channel.fronts)
+            kept = self._fronted(items, channel)
             state.ready.extend(kept[max_messages:])
             return [item for item, _ in kept[:max_messages]], refused or len(items)
         if len(items) > max_messages:  # a bundle brought more than were asked for

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import zmq
 
 from . import limits
-from .bundle import bundles_of
+from .address import fingerprint_of
 from .errors import SocketError
 from .message import Message, Metadata, Part, Protect
 from .parts import as_bytes
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Plain integers: arithmetic with enum members costs as much as a whole message.
 _SNDMORE = int(zmq.SNDMORE)
 _DONTWAIT = int(zmq.DONTWAIT)
+
+_NOWHERE = object()  # where a message goes that no route leads to
 
 
 class Sending(zmq.Socket[bytes]):
@@ -91,8 +93,9 @@ class Sending(zmq.Socket[bytes]):
         messages = list(messages)
         if state.direct and channel.are_plain(messages, state.pattern.plain and not bundle):
             return channel.send_bundles(messages, flags) if bundle else channel.send_many(messages, flags)
-        ready = [self._outgoing(message) for message in messages]
-        return self._send_bundles(ready, flags) if bundle else channel.send_many(ready, flags)
+        ready = [one for one in map(self._outgoing, messages) if one is not _NOWHERE]
+        dropped = len(messages) - len(ready)
+        return dropped + (self._send_bundles(ready, flags) if bundle else channel.send_many(ready, flags))
 
     def send_message(
         self,
@@ -103,21 +106,27 @@ class Sending(zmq.Socket[bytes]):
         metadata: Mapping[str, bytes | Metadata] | None = None,
         protect: Protect = "sealed",
         topic: bytes | None = None,
-        envelope: Sequence[bytes] = (),
+        envelope: Sequence[Any] = (),
+        to: Any = None,
+        reply_to: bytes | None = None,
         flags: int = 0,
-    ) -> None:
-        """Seal and send a whole structure: a Message, or its fields.
+    ) -> bytes:
+        """Seal and send a whole structure, a Message or its fields, and return its id, which a reply repeats.
 
         Header parts and metadata are readable on the way and authenticated; body parts nest as lists and are encrypted,
         or with ``protect="authenticated"`` readable too. `topic` is for PUB and XPUB, `envelope` for ROUTER (the
-        routing id first) and DEALER.
+        routing id first) and DEALER. `to` is whom the message is for, a fingerprint or an identity: all others refuse
+        it. `reply_to` is the id of the message that it answers; :meth:`Message.reply` fills all of these in. The id is
+        empty where ROUTER has no route to the peer and drops the message, as libzmq does without ROUTER_MANDATORY.
         """
         if message is None:
-            message = Message(body, header, metadata or {}, protect, limits.KIND_DATA, topic, envelope)
+            message = Message(
+                body, header, metadata or {}, protect, limits.KIND_DATA, topic, envelope, to=to, reply_to=reply_to
+            )
         elif not isinstance(message, Message):
             raise SocketError(f"send_message takes a Message, not {type(message).__name__}; see send and send_many")
-        self._sending_whole(flags)
-        self._send_item(self._outgoing(message), flags)
+        channel = self._sending_whole(flags)
+        return channel.last_id if self._send_item(self._outgoing(message), flags) else b""
 
     def _sending(self) -> Channel:
         """The channel, for a socket that may send."""
@@ -149,7 +158,7 @@ class Sending(zmq.Socket[bytes]):
         lockstep = self._state.lockstep
         if lockstep is not None:
             lockstep.before_send()
-        self._state.partial.append(as_bytes(data))
+        self._state.partial.append(as_bytes(getattr(data, "fingerprint", data)))
 
     def _send_parts(self, parts: list[Any], flags: int, envelope: int | None = None) -> None:
         self._sending()
@@ -163,33 +172,38 @@ class Sending(zmq.Socket[bytes]):
             self._send_item(self._outgoing(whole, envelope), flags)
         partial.clear()  # not before: after zmq.Again the last part can be given again
 
-    def _send_item(self, item: Any, flags: int) -> None:
+    def _send_item(self, item: Any, flags: int) -> bool:
+        """Send what `_outgoing` gave; False where that leads nowhere."""
         channel = self._sending()
         lockstep = self._state.lockstep
+        if item is _NOWHERE:
+            return False
         if lockstep is None:
             channel.send_one(item, flags)
-            return
+            return True
         if self._state.rest:
             raise zmq.ZMQError(zmq.EFSM)  # parts of the message before are not yet received
         envelope = lockstep.before_send()
-        if isinstance(item, Message):
-            item = replace(item, envelope=envelope)
-        else:
-            item = Message(body=item if isinstance(item, list) else [item], envelope=envelope)
-        channel.send_one(item, flags)
-        lockstep.after_send(envelope)
+        if not isinstance(item, Message):
+            item = Message(body=item if isinstance(item, list) else [item])
+        to = lockstep.to if item.to is None else item.to
+        reply_to = lockstep.reply_to or item.reply_to
+        channel.send_one(replace(item, envelope=envelope, to=to, reply_to=reply_to), flags)
+        lockstep.after_send(envelope, channel.last_id)
+        channel.answers.expected = lockstep.expected
+        return True
 
     def _send_bundles(self, items: list[Any], flags: int) -> int:
         sent = 0
         channel = self._sending()
-        for bundle, count in bundles_of(items, channel.max_message):
+        for bundle, count in channel.bundles_of(items):
             if channel.send_many([bundle], flags) == 0:
                 break
             sent += count
         return sent
 
     def _outgoing(self, message: Any, envelope: int | None = None) -> Any:
-        """A user's message as the channel takes it, with what stands in clear apart."""
+        """A user's message as the channel takes it, with what stands in clear apart; or _NOWHERE."""
         pattern = self._state.pattern
         if pattern.type == zmq.XSUB:
             raise SocketError(
@@ -204,15 +218,44 @@ class Sending(zmq.Socket[bytes]):
         if not pattern.routes:
             return parts if len(parts) != 1 else parts[0]
         router = pattern.type == zmq.ROUTER
-        count = envelope if envelope is not None else self._state.envelopes.length(parts, router)
+        count = envelope
+        if count is None and self._state.by_identity:
+            count = 2 if len(parts) > 2 and not isinstance(parts[1], list) and as_bytes(parts[1]) == b"" else 1
+        elif count is None:
+            count = self._state.envelopes.length(parts, router)
         if not (1 if router else 0) <= count < len(parts):
             raise SocketError(
                 f"{self._type_name}: {len(parts)} parts with an envelope of {count}; "
                 f"{'a routing id' if router else 'no part'} or more, and at least one part behind it, are allowed"
             )
+        if count == 0:
+            return parts if len(parts) != 1 else parts[0]
         return self._checked(Message(body=parts[count:], envelope=parts[:count]))
 
-    def _checked(self, message: Message) -> Message:
+    def _routed(self, message: Message) -> tuple[Sequence[Any], Any, bytes | None] | None:
+        """Envelope, addressee and answered request of a ROUTER's message; None where no route leads to its peer.
+
+        It answers the newest request that came by its envelope, unless it says itself which one.
+        """
+        state, envelope = self._state, message.envelope
+        if not state.by_identity:
+            answered = message.reply_to
+            if answered is None and len(envelope) > 1:
+                answered = state.requests.find(tuple(map(as_bytes, envelope)))
+            return envelope, message.to, answered
+        peer = fingerprint_of(envelope[0], "a peer of this ROUTER, by identity: envelope[0]")
+        delimiter = tuple(map(as_bytes, envelope[1:]))
+        if delimiter not in ((), (b"",)):
+            raise SocketError("a peer is addressed by its fingerprint, with the empty delimiter behind it or without")
+        found = state.peers.find(peer)
+        if found is None:
+            if state.mandatory:
+                raise zmq.ZMQError(zmq.EHOSTUNREACH)
+            return None
+        route, request = found
+        return route + delimiter, peer, message.reply_to or (request if delimiter else None)
+
+    def _checked(self, message: Message) -> Any:
         """The message, if what it shows in clear is what this socket's type allows."""
         pattern = self._state.pattern
         topic, envelope = message.topic, message.envelope
@@ -228,7 +271,14 @@ class Sending(zmq.Socket[bytes]):
             raise SocketError(f"an envelope of {len(envelope)} parts; at most {limits.MAX_ENVELOPE_FRAMES} are allowed")
         if topic is None and not envelope:
             return message
-        return replace(message, topic=topic, envelope=tuple(_in_clear(one, "envelope part") for one in envelope))
+        to, reply_to = message.to, message.reply_to
+        if pattern.type == zmq.ROUTER:
+            routed = self._routed(message)
+            if routed is None:
+                return _NOWHERE
+            envelope, to, reply_to = routed
+        clear = tuple(_in_clear(one, "envelope part") for one in envelope)
+        return replace(message, topic=topic, envelope=clear, to=to, reply_to=reply_to)
 
 
 def _in_clear(part: Any, what: str) -> bytes:

@@ -16,9 +16,11 @@ from . import limits
 from .association import Association
 from .backend import implementation as default_implementation
 from .errors import Reason, SocketError
+from .identity import Identity, PublicIdentity
 from .keyring import Keyring
 from .lockstep import Request
-from .pattern import pattern_of
+from .message import Attest
+from .pattern import Pattern, pattern_of
 from .receiving import Receiving
 from .sending import Sending
 from .state import Binding, State
@@ -26,6 +28,18 @@ from .stats import OnRefused, Reporter, Stats
 
 if TYPE_CHECKING:
     from .channel import Channel
+
+
+def _signing(
+    pattern: Pattern, identity: Identity | PublicIdentity | None, attest: Attest | None
+) -> tuple[Identity | PublicIdentity | None, Attest]:
+    """Who attests what a socket of this pattern sends, and how."""
+    able = pattern.sends and isinstance(identity, Identity)
+    if attest is None:
+        attest = "batch" if able else "none"
+    elif attest != "none" and not pattern.sends:
+        raise SocketError(f"attest={attest!r}: {pattern.type.name} sends nothing that it could attest")
+    return identity, attest
 
 
 class Socket(Sending, Receiving):
@@ -48,6 +62,8 @@ class Socket(Sending, Receiving):
         *,
         association: str | Association | None = None,
         receive: Iterable[str | Association] | None = None,
+        identity: Identity | PublicIdentity | None = None,
+        attest: Attest | None = None,
         max_message: int = limits.MAX_MESSAGE_BYTES,
         max_parts: int = limits.MAX_PARTS,
         max_depth: int = limits.MAX_DEPTH,
@@ -69,7 +85,8 @@ class Socket(Sending, Receiving):
             binding: Binding | None = None
             if association is not None:
                 implementation = getattr(context, "implementation", default_implementation)
-                binding = Binding(implementation, keyring, association, receive, clock)
+                signing = _signing(pattern, identity, attest)
+                binding = Binding(implementation, keyring, association, receive, clock, *signing)
                 channel = implementation.Channel(
                     self,
                     binding.session() if pattern.sends else None,
@@ -80,12 +97,14 @@ class Socket(Sending, Receiving):
                         max_parts=max_parts,
                         max_depth=max_depth,
                         understood=understood,
+                        me=identity,
+                        trust=getattr(keyring, "trust", None),
                     ),
                     layout=pattern.layout,
                     accept_subscriptions=pattern.type == zmq.XPUB,
                 )
-            elif receive is not None:
-                raise SocketError("receive=... needs association=..., the one that this socket seals with")
+            elif receive is not None or identity is not None or attest is not None:
+                raise SocketError("receive=, identity= and attest= need association=, the one to seal with")
         except BaseException:
             super().close(0)
             raise
@@ -134,6 +153,10 @@ class Socket(Sending, Receiving):
                 setattr(state.lockstep, "relaxed" if option == zmq.REQ_RELAXED else "correlate", bool(value))
                 return
         super().set(option, value)
+        if state is not None and option == zmq.ROUTER_MANDATORY:
+            state.mandatory = bool(value)
+        elif state is not None and option == zmq.ROUTING_ID and state.binding is not None:
+            state.binding.use_routing_id(bytes(value), state.channel)
 
     setsockopt = set  # type: ignore[assignment]
     getsockopt = get

@@ -12,9 +12,12 @@ import zmq
 
 from .association import Association
 from .errors import AssociationError, SocketError
+from .identity import Identity, PublicIdentity
 from .keyring import Keyring
 from .lockstep import Reply, Request
+from .message import Attest
 from .pattern import Envelopes, Pattern
+from .peers import Peers, Requests
 from .stats import Reporter
 
 if TYPE_CHECKING:
@@ -35,6 +38,12 @@ def find(association: str | Association, keyring: Keyring | None) -> Association
     return keyring.get(association)
 
 
+def _shown(keyring: Keyring, identity: Identity, now: float) -> bytes | None:
+    """The credential that an identity has to show."""
+    found = keyring.credential(identity, now)
+    return None if found is None else found.raw
+
+
 class Binding:
     """The associations of a socket as they were named, and as they stand in its session and its receiver."""
 
@@ -45,16 +54,32 @@ class Binding:
         association: str | Association,
         receive: Iterable[str | Association] | None,
         clock: Callable[[], float],
+        identity: Identity | PublicIdentity | None = None,
+        attest: Attest = "none",
     ) -> None:
         self._implementation, self._keyring, self._clock = implementation, keyring, clock
+        self._signs: dict[str, Any] = {"identity": identity, "attest": attest, "routing_id": b""}
+        if keyring is not None and isinstance(identity, Identity):
+            self._signs["show"] = functools.partial(_shown, keyring, identity)
         self._sealing_name = association
         self._opening_names = [association] if receive is None else list(receive)
         self.sealing: Association | None = find(association, keyring)
         self.opening = [one for name in self._opening_names for one in self._named(name) or [find(name, keyring)]]
+        self._look()
 
     def session(self) -> Any:
         """A new session of the association to seal with."""
-        return self._implementation.Session(self.sealing, clock=self._clock)
+        return self._implementation.Session(self.sealing, clock=self._clock, **self._signs)
+
+    def use_routing_id(self, routing_id: bytes, channel: Channel | None) -> None:
+        """The routing id that the socket attests with from now on."""
+        self._signs["routing_id"] = routing_id
+        if channel is not None and channel.session is not None:
+            channel.session.use_routing_id(routing_id)
+
+    def _look(self) -> None:
+        #: Whether every message that is opened comes from a proven identity.
+        self.identifies = bool(self.opening) and all(one.attestation == "required" for one in self.opening)
 
     def _named(self, name: str | Association) -> tuple[Association, ...]:
         """All that open under a name now; an association that was given itself."""
@@ -88,6 +113,7 @@ class Binding:
                 if not any(new is one for one in self.opening):
                     receiver.add(new)
                     self.opening.append(new)
+        self._look()
 
 
 class State:
@@ -99,7 +125,8 @@ class State:
         self.ready: deque[tuple[Any, int]] = deque()  # items of a bundle not yet asked for, with their fronts
         self.partial: list[Any] = []  # parts given with SNDMORE
         self.rest: deque[Any] = deque()  # parts of a message that recv has begun to hand out
-        self.envelopes = Envelopes()
+        self.envelopes, self.requests, self.peers = Envelopes(), Requests(), Peers()
+        self.mandatory = False  # ROUTER_MANDATORY
         self.lockstep: Request | Reply | None = None
         self.refused = 0  # by the socket itself, all of them `malformed`
         self.receive_timeout = NO_LIMIT
@@ -109,8 +136,15 @@ class State:
         elif pattern.type == zmq.REP:
             self.lockstep = Reply()
         if channel is not None and binding is not None:
+            channel.answers.marking = pattern.type in (zmq.ROUTER, zmq.REP)
+            channel.answers.matching = pattern.answers
             channel.follow = functools.partial(binding.follow_opening, channel.receiver)
         self.choose_path()
+
+    @property
+    def by_identity(self) -> bool:
+        """Whether peers are addressed by their fingerprints: on a ROUTER that opens attested messages only."""
+        return self.pattern.type == zmq.ROUTER and self.binding is not None and self.binding.identifies
 
     def choose_path(self) -> None:
         """Whether send and recv may go straight to the channel: nothing has to stand in front or be looked at."""

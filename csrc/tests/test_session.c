@@ -39,7 +39,7 @@ void *__wrap_realloc(void *old, size_t size) {
 /* -- a model: an array of sessions, an array of floors ------------------------------------------------------------- */
 
 typedef struct known {
-    uint8_t id[ZS_SESSION_BYTES], subkey[ZS_KEY_BYTES];
+    uint8_t id[ZS_SESSION_BYTES], origin[ZS_PUBLIC_KEY_BYTES], subkey[ZS_KEY_BYTES];
     uint32_t spi;
     uint64_t top;
 } known;
@@ -60,11 +60,22 @@ static zs_association association_of(uint32_t spi) {
     return a;
 }
 
+/* As the table is asked: no origin is NULL, and in the model zeros. */
+static const uint8_t *origin_of(const known *k) {
+    return test_is_all(k->origin, sizeof k->origin, 0) ? NULL : k->origin;
+}
+
+static bool is_before(const known *a, const known *b) {
+    uint32_t start_a = zs_load32(a->id), start_b = zs_load32(b->id);
+    if (start_a != start_b) return start_a < start_b;
+    int order = memcmp(a->id, b->id, sizeof a->id);
+    return order != 0 ? order < 0 : memcmp(a->origin, b->origin, sizeof a->origin) < 0;
+}
+
 static size_t model_oldest(void) {
     size_t oldest = 0;
     for (size_t i = 1; i < session_count; i++) {
-        uint32_t a = zs_load32(sessions[i].id), b = zs_load32(sessions[oldest].id);
-        if (a < b || (a == b && memcmp(sessions[i].id, sessions[oldest].id, ZS_SESSION_BYTES) < 0)) oldest = i;
+        if (is_before(&sessions[i], &sessions[oldest])) oldest = i;
     }
     return oldest;
 }
@@ -84,7 +95,7 @@ static void compare(const zs_table *table) {
     CHECK(table->session_count == session_count, "%u sessions, not %zu", table->session_count, session_count);
     for (size_t i = 0; i < session_count; i++) {
         const known *k = &sessions[i];
-        const zs_session *s = zs_table_session(table, k->spi, k->id);
+        const zs_session *s = zs_table_session(table, k->spi, k->id, origin_of(k));
         CHECK(s != NULL, "session %zu of %zu is lost", i, session_count);
         CHECK(memcmp(s->subkey, k->subkey, ZS_KEY_BYTES) == 0 && s->window.top == k->top, "session %zu", i);
     }
@@ -113,12 +124,20 @@ static void begin_table(zs_table *table, uint32_t max_sessions) {
 
 static void enter(zs_table *table, uint32_t spi, uint32_t start, uint32_t max_sessions) {
     known k = {.spi = spi, .top = test_below(100000)};
-    zs_header header = {.spi = spi, .start = start, .sequence = k.top};
     uint64_t before = table->changes;
     test_fill(k.id, sizeof k.id), test_fill(k.subkey, sizeof k.subkey);
     zs_store32(k.id, start);
-    CHECK(zs_table_session(table, spi, k.id) == NULL, "a stranger is known");
-    CHECK(zs_table_commit(table, zs_table_association(table, spi), NULL, &header, k.id, k.subkey), "memory");
+    if (test_below(2) == 0) test_fill(k.origin, sizeof k.origin);
+    if (session_count > 0 && test_below(4) == 0) { /* another origin under an id that is there */
+        const known *other = &sessions[test_below(session_count)];
+        k.spi = other->spi;
+        memcpy(k.id, other->id, sizeof k.id);
+        test_fill(k.origin, sizeof k.origin);
+    }
+    zs_association *association = zs_table_association(table, k.spi);
+    zs_header header = {.spi = k.spi, .start = zs_load32(k.id), .sequence = k.top};
+    CHECK(zs_table_session(table, k.spi, k.id, origin_of(&k)) == NULL, "a stranger is known");
+    CHECK(zs_table_commit(table, association, NULL, &header, k.id, origin_of(&k), k.subkey), "memory");
     CHECK(table->changes > before, "a session entered, and `changes` has not grown");
     if (session_count == max_sessions) model_evict();
     sessions[session_count++] = k;
@@ -127,13 +146,14 @@ static void enter(zs_table *table, uint32_t spi, uint32_t start, uint32_t max_se
 static void again(zs_table *table) {
     known *k = &sessions[test_below(session_count)];
     zs_header header = {.spi = k->spi, .start = zs_load32(k->id), .sequence = k->top + test_below(3000)};
-    zs_session *s = zs_table_session(table, k->spi, k->id);
+    zs_session *s = zs_table_session(table, k->spi, k->id, origin_of(k));
     uint64_t before = table->changes;
     CHECK(s != NULL, "lost");
     zs_status status = zs_table_check(table, zs_table_association(table, k->spi), s, &header, header.start);
     CHECK(status == (header.sequence == k->top ? ZS_REPLAYED : ZS_OK), "status %d", (int)status);
     if (status != ZS_OK) return;
-    CHECK(zs_table_commit(table, zs_table_association(table, k->spi), s, &header, k->id, NULL), "memory");
+    zs_association *association = zs_table_association(table, k->spi);
+    CHECK(zs_table_commit(table, association, s, &header, k->id, origin_of(k), NULL), "memory");
     CHECK(table->changes == before, "no session entered, and `changes` has grown");
     k->top = header.sequence;
 }
@@ -220,15 +240,15 @@ static void check_out_of_memory(void) {
         test_fill(id + 4, 8);
         for (size_t left = 0; left < 7; left++) {
             allocations_left = left;
-            if (zs_table_commit(&table, zs_table_association(&table, spi), NULL, &header, id, subkey)) break;
+            if (zs_table_commit(&table, zs_table_association(&table, spi), NULL, &header, id, NULL, subkey)) break;
             allocations_left = SIZE_MAX;
             refused++;
-            CHECK(zs_table_session(&table, spi, id) == NULL, "refused and there");
+            CHECK(zs_table_session(&table, spi, id, NULL) == NULL, "refused and there");
             compare(&table);
             CHECK(left < 5, "refused with five allocations to spare"); /* a slab takes four, buckets one */
         }
         allocations_left = SIZE_MAX;
-        CHECK(zs_table_session(&table, spi, id) != NULL, "entered and not there");
+        CHECK(zs_table_session(&table, spi, id, NULL) != NULL, "entered and not there");
         sessions[session_count] = (known){.spi = spi};
         memcpy(sessions[session_count++].id, id, sizeof id);
         entered++;

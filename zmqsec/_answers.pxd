@@ -1,0 +1,13 @@
+# _answers.pxd: what the channel knows of answers (floor 9).
+from ._c cimport *
+from ._engine cimport Receiver, Session
+
+
+cdef class Answers:
+    cdef public bint marking, matching
+    cdef public dict marks
+    cdef public bytes expected
+    cdef object past
+    cdef int match(self, Receiver receiver, Session session, zs_open_item *items, size_t count) except -1
+    cdef bint fit(self, Session session, const zs_open_item *item) except -1
+    cdef int mark(self, const zs_open_item *item, size_t start, size_t until) except -1
