@@ -20,8 +20,14 @@ ATTESTED = limits.FLAG_ORIGIN_ATTESTED
 GOOD = seal_raw(ONE, leaf(b"hello"))
 
 
+#: What a vector's association says only where it is not the default.
+ASKED = ("attestation", "hops_min", "hops_max", "hops")
+
+
 def association_to(association: FakeAssociation) -> dict[str, Any]:
-    return {**asdict(association), "secret": association.secret.hex()}
+    form = {**asdict(association), "secret": association.secret.hex(), "hops": [key.hex() for key in association.hops]}
+    default = {**asdict(ONE), "hops": []}
+    return {name: value for name, value in form.items() if name not in ASKED or value != default[name]}
 
 
 def changed(frame: bytes, at: int, value: int) -> bytes:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cases import GOOD, ONE, Vector, association_to
-from helpers import NOW, leaf, metadata, seal_raw
+from helpers import ALICE, NOW, RELAY, hop, leaf, metadata, seal_attested, seal_raw
 
 
 def frame_vectors() -> Iterator[Vector]:
     seal = GOOD
     bound = seal_raw(ONE, leaf(b"hello"), header_parts=metadata(b"topic", b"t", True))
-    attestation = b"\x00ZA" + bytes(61)
+    signed, attestation = seal_attested(ONE, ALICE, leaf(b"hello"))
+    signed_topic, of_topic = seal_attested(ONE, ALICE, header_parts=metadata(b"topic", b"t", True))
+    hops = [attestation]
+    for _ in range(16):
+        hops.append(hop(RELAY, signed, hops[-1]))
+    none = b"\x00ZA" + bytes(61)
     names = {0: "plain", 1: "topic", 2: "envelope"}
 
     def vector(layout: int, name: str, purpose: str, frames: list[bytes], expect: str) -> Vector:
@@ -26,9 +31,10 @@ def frame_vectors() -> Iterator[Vector]:
         }
 
     yield vector(0, "alone", "the sealed part is the message", [seal], "opened")
-    yield vector(0, "attested", "an attestation behind it is let be", [seal, attestation], "opened")
-    yield vector(0, "16-attestations", "as many as may be", [seal] + [attestation] * 16, "opened")
-    yield vector(0, "17-attestations", "one too many", [seal] + [attestation] * 17, "malformed")
+    yield vector(0, "attested", "the origin's attestation behind it", [signed, attestation], "opened")
+    yield vector(0, "16-attestations", "the origin's and 15 hops', as many as may be", [signed, *hops[:16]], "opened")
+    yield vector(0, "17-attestations", "one too many", [signed, *hops], "malformed")
+    yield vector(0, "no-attestation", "behind it is the magic and nothing that holds", [seal, none], "bad-attestation")
     yield vector(0, "trailing-frame", "any other frame behind it", [seal, b"more"], "malformed")
     yield vector(0, "trailing-sealed-part", "a second sealed part behind it", [seal, seal], "malformed")
     yield vector(0, "trailing-empty-frame", "an empty frame behind it", [seal, b""], "malformed")
@@ -40,7 +46,7 @@ def frame_vectors() -> Iterator[Vector]:
     yield vector(1, "unbound", "a topic frame that is not bound", [b"t", seal], "topic-mismatch")
     yield vector(1, "missing", "a bound topic without its frame", [bound], "topic-mismatch")
     yield vector(1, "two-frames-in-front", "one frame at most stands in front", [b"a", b"t", bound], "malformed")
-    yield vector(1, "attested", "topic, sealed part, attestation", [b"t", bound, attestation], "opened")
+    yield vector(1, "attested", "topic, sealed part, attestation", [b"t", signed_topic, of_topic], "opened")
     yield vector(2, "none", "no envelope", [seal], "opened")
     yield vector(2, "delimiter", "the empty delimiter alone", [b"", seal], "opened")
     yield vector(2, "routing-ids", "two hops and the delimiter", [b"\0\1\2\3\4", b"hop", b"", seal], "opened")
@@ -57,4 +63,4 @@ def frame_vectors() -> Iterator[Vector]:
         "malformed",
     )
     yield vector(2, "bound-topic", "a frame of the envelope is no topic", [b"t", bound], "topic-mismatch")
-    yield vector(2, "attested", "envelope, sealed part, attestation", [b"id", b"", seal, attestation], "opened")
+    yield vector(2, "attested", "envelope, sealed part, attestation", [b"id", b"", signed, attestation], "opened")

@@ -365,9 +365,9 @@ def refused_parts() -> Iterator[Vector]:
         seal_raw(ONE, leaf(b"a"), flags=ATTESTED),
     )
     yield refused(
-        "topic-mismatch",
-        "topic-before-attestation",
-        "both faults: the topic is looked at first",
+        "unattested",
+        "attestation-before-topic",
+        "both faults: the attestation is looked at first",
         seal_raw(ONE, leaf(b"a"), flags=ATTESTED),
         topic=b"t",
     )

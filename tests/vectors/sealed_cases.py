@@ -99,7 +99,7 @@ def sealed_vectors() -> Iterator[Vector]:
     yield sealed(
         "header-metadata-ignorable",
         "unknown metadata that may be ignored is",
-        Message(body=[b"a"], metadata={"from": b"alice", "x-unknown": b"\0\1"}),
+        Message(body=[b"a"], metadata={"note": b"alice", "x-unknown": b"\0\1"}),
     )
     yield sealed(
         "header-metadata-critical",
@@ -117,7 +117,7 @@ def sealed_vectors() -> Iterator[Vector]:
     yield sealed(
         "topic-and-metadata",
         "the topic stands first in the header",
-        Message(body=[b"a"], topic=b"t", metadata={"from": b"bob"}, header=[b"h"]),
+        Message(body=[b"a"], topic=b"t", metadata={"note": b"bob"}, header=[b"h"]),
     )
     yield sealed("bundle", "two messages in one sealed part", Message(kind=1, body=[[b"one"], [b"two", b"parts"]]))
     yield sealed("bundle-of-an-empty-message", "a message without parts in a bundle", Message(kind=1, body=[[]]))

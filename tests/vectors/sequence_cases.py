@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cases import GOOD, ONE, Vector, association_to, flipped
-from helpers import NOW, FakeAssociation, FakeClock, leaf, metadata, outcome, seal_raw, session_id
+from helpers import (
+    ALICE,
+    BOB,
+    NOW,
+    FakeAssociation,
+    FakeClock,
+    leaf,
+    metadata,
+    outcome,
+    seal_attested,
+    seal_raw,
+    session_id,
+)
 
-from zmqsec import reference
+from zmqsec import limits, reference
+from zmqsec.identity import Identity
+
+LAST = limits.MAX_SEQUENCE - 1
 
 
 class Story:
@@ -28,13 +43,17 @@ class Story:
             "steps": [],
         }
 
-    def step(self, expected: str, frame: bytes, note: str = "", topic: bytes | None = None) -> Story:
-        step = {
+    def step(
+        self, expected: str, frame: bytes, note: str = "", topic: bytes | None = None, route: Sequence[bytes] = ()
+    ) -> Story:
+        step: Vector = {
             "now": self.now,
             "frame": frame.hex(),
             "topic": None if topic is None else topic.hex(),
             "expect": expected,
         }
+        if route:
+            step["route"] = [one.hex() for one in route]
         self.vector["steps"].append({**step, "note": note})
         return self
 
@@ -48,7 +67,39 @@ def frame_of(start: int = NOW, sequence: int = 0, random: int = 1, association: 
     return seal_raw(association, leaf(b"%d" % sequence), session=session, sequence=sequence)
 
 
+def attested(identity: Identity, sequence: int, random: int = 1) -> tuple[bytes, bytes]:
+    """A sealed part of this session, number and origin, and its attestation."""
+    session = session_id(NOW, random.to_bytes(8, "big"))
+    return seal_attested(ONE, identity, leaf(b"x"), session=session, sequence=sequence)
+
+
+def attested_stories() -> Iterator[Story]:
+    """A session is one origin's: what another identity signs, or nobody, does not move its window."""
+    alice = [attested(ALICE, sequence) for sequence in range(4)]
+    bob, bob_of = attested(BOB, LAST)
+    broken, broken_of = attested(ALICE, LAST)
+    yield (
+        Story("attested-session-of-each-origin", "another member uses a session's id and its last number")
+        .step("opened", alice[0][0], route=alice[0][1:])
+        .step("opened", bob, "signed as Bob's own", route=[bob_of])
+        .step("opened", frame_of(sequence=LAST), "signed by nobody")
+        .step("opened", alice[1][0], "Alice's window has not moved", route=alice[1][1:])
+        .step("replayed", bob, route=[bob_of])
+        .step("replayed", alice[0][0], route=alice[0][1:])
+    )
+    yield (
+        Story("attested-session-unmoved-by-what-does-not-hold", "an attestation that does not hold uses up no number")
+        .step("opened", alice[0][0], route=alice[0][1:])
+        .step("bad-attestation", broken, "with the last number", route=[flipped(broken_of, -1)])
+        .step("unattested", alice[1][0], "stripped")
+        .step("bad-attestation", alice[1][0], "of another message", route=alice[2][1:])
+        .step("opened", alice[1][0], "and then as it was sent", route=alice[1][1:])
+        .step("replayed", alice[1][0], "once", route=alice[1][1:])
+    )
+
+
 def sequence_stories() -> Iterator[Story]:
+    yield from attested_stories()
     yield Story("replay", "the same frame twice").step("opened", GOOD).step("replayed", GOOD)
     yield (
         Story("reorder", "three frames out of their order, each once")
@@ -191,7 +242,8 @@ def sequence_vectors() -> Iterator[Vector]:
         for step in story.vector["steps"]:
             clock.now = step["now"]
             topic = None if step["topic"] is None else bytes.fromhex(step["topic"])
-            (opened,) = reference.open_many([bytes.fromhex(step["frame"])], receiver, topics=[topic])
+            routes = [[bytes.fromhex(one) for one in step.get("route", ())]]
+            (opened,) = reference.open_many([bytes.fromhex(step["frame"])], receiver, topics=[topic], routes=routes)
             assert outcome(opened) == step["expect"], (story.vector["name"], step["note"], opened)
         story.vector["sessions"] = receiver.sessions
         yield story.vector
