@@ -46,8 +46,29 @@ def credential(folder: Path) -> Iterator[bytes]:
         yield bytes.fromhex(str(vector["raw"]))
 
 
+def attested(folder: Path) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Sealed parts with the attestations behind them."""
+    for vector in vectors(folder, "attestations"):
+        if isinstance(frame := vector.get("frame"), str):
+            route = vector["route"]
+            assert isinstance(route, list)
+            yield bytes.fromhex(frame), [bytes.fromhex(one) for one in route]
+
+
+def attestation(folder: Path) -> Iterator[bytes]:
+    for frame, route in attested(folder):
+        one = bytes([frame[5], len(route), 0]) + b"".join(len(one).to_bytes(2, "little") + one for one in route)
+        yield one
+        yield one + one
+
+
+def address(folder: Path) -> Iterator[bytes]:
+    for frame, _ in attested(folder):
+        yield frame[HEADER : HEADER + int.from_bytes(frame[6:8], "little")]
+
+
 def main(folder: Path, target: Path) -> None:
-    for make in (wire, parts, credential):
+    for make in (wire, parts, credential, attestation, address):
         (target / make.__name__).mkdir(parents=True, exist_ok=True)
         for number, data in enumerate(make(folder)):
             (target / make.__name__ / f"seed-{number:03}").write_bytes(data)
