@@ -1,0 +1,181 @@
+"""The configuration of a relay (floor 11): its legs and what it makes of peers, from one TOML file.
+
+Paths are relative to the file. A relay forwards what it cannot read, so nothing here may hold a body key.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+from zmq.utils import z85
+
+from .. import limits
+from ..errors import ConfigError
+from .peers import Thresholds
+from .toml import Document, Table
+
+#: The patterns of a leg: the socket types in front, where traffic comes from, and behind.
+PATTERNS = {
+    "pub-sub": (zmq.XSUB, zmq.XPUB),
+    "push-pull": (zmq.PULL, zmq.PUSH),
+    "router-dealer": (zmq.ROUTER, zmq.DEALER),
+}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ENDPOINT = re.compile(r"(?:tcp://.+:(?:\*|\d{1,5})|ipc://.+|inproc://.+)")
+_MAX_LEGS = 64
+_MAX_HWM = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a leg: endpoints to bind and to connect, and CURVE underneath.
+
+    `curve` is a certificate of ``zmq.auth`` with its secret key: that of a CURVE server, or with `curve_server`, the
+    public key in Z85 of the one to connect to, that of a client.
+    """
+
+    bind: tuple[str, ...] = ()
+    connect: tuple[str, ...] = ()
+    curve: Path | None = None
+    curve_server: str | None = None
+    hwm: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a leg lets pass: messages of which no frame has more than `max_message` bytes."""
+
+    max_message: int = limits.MAX_MESSAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class LegConfig:
+    """One leg: what comes at the front goes out at the back, and in two-way patterns back again."""
+
+    name: str
+    pattern: str
+    front: Side
+    back: Side
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayConfig:
+    """All of a relay; `blocks` is a database URL of SQLAlchemy, in memory by default."""
+
+    path: Path
+    name: str
+    legs: tuple[LegConfig, ...]
+    blocks: str = "sqlite://"
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    max_peers: int = 100_000
+    log: str = "text"
+    drain_seconds: float = 5.0
+    io_threads: int = 1
+    memory_mib: int | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> RelayConfig:
+        """Read and check a file; ConfigError names file, line and key of the first fault."""
+        root = Document.read(path).root
+        relay = root.table("relay")
+        peers = root.table("peers")
+        made = cls(
+            path=path,
+            name=relay.take("name", str, "relay", check=_name),
+            blocks=relay.take("blocks", str, "sqlite://"),
+            log=relay.choice("log", ("text", "json"), "text"),
+            drain_seconds=relay.number("drain_seconds", 5.0, least=0, most=3600) or 0.0,
+            io_threads=relay.whole("io_threads", 1, least=1, most=64) or 1,
+            memory_mib=relay.whole("memory_mib", None, least=16, most=1 << 24),
+            thresholds=_thresholds(peers),
+            max_peers=peers.whole("max_peers", 100_000, least=1, most=10_000_000) or 1,
+            legs=_legs(root),
+        )
+        relay.end()
+        peers.end()
+        root.end()
+        return made
+
+
+def _name(text: str) -> str | None:
+    return None if _NAME.fullmatch(text) else "1 to 64 letters, digits, '.', '_' and '-' are allowed"
+
+
+def _z85_key(text: str) -> str | None:
+    try:
+        good = len(text) == 40 and len(z85.decode(text.encode("ascii"))) == limits.KEY_BYTES
+    except (ValueError, KeyError, UnicodeEncodeError, struct.error):
+        good = False
+    return None if good else "a public key of 40 characters in Z85 is allowed"
+
+
+def _endpoints(table: Table, key: str) -> tuple[str, ...]:
+    found = table.strings(key, ())
+    for one in found:
+        if not _ENDPOINT.fullmatch(one):
+            raise table.fault(key, f"{one!r}: tcp://HOST:PORT, ipc://PATH and inproc://NAME are allowed")
+    return found
+
+
+def _side(leg: Table, key: str) -> Side:
+    table = leg.table(key, needed=True)
+    side = Side(
+        bind=_endpoints(table, "bind"),
+        connect=_endpoints(table, "connect"),
+        curve=table.path("curve", None),
+        curve_server=table.take("curve_server", str, None, check=_z85_key),
+        hwm=table.whole("hwm", 1000, least=1, most=_MAX_HWM) or 1,
+    )
+    if side.curve_server is not None and (side.curve is None or side.bind):
+        raise table.fault("curve_server", "a side that connects may have it, with its own certificate in 'curve'")
+    if not side.bind and not side.connect:
+        raise table.fault(None, "an endpoint to 'bind' or to 'connect' must be there")
+    table.end()
+    return side
+
+
+def _legs(root: Table) -> tuple[LegConfig, ...]:
+    legs: dict[str, LegConfig] = {}
+    tables = root.tables("leg")
+    if not 1 <= len(tables) <= _MAX_LEGS:
+        raise root.fault("leg", f"{len(tables)} legs: 1 to {_MAX_LEGS} tables [[leg]] are allowed")
+    for table in tables:
+        pattern = table.choice("pattern", tuple(PATTERNS))
+        leg = LegConfig(
+            name=table.take("name", str, check=_name),
+            pattern=pattern,
+            front=_side(table, "front"),
+            back=_side(table, "back"),
+            policy=_policy(table),
+        )
+        if leg.name in legs:
+            raise table.fault("name", f"{leg.name!r} is the name of a leg before")
+        table.end()
+        legs[leg.name] = leg
+    return tuple(legs.values())
+
+
+def _policy(table: Table) -> Policy:
+    for key in ("association", "associations", "secret", "keyring"):
+        if key in table:
+            raise table.fault(key, "a relay holds no body keys, and needs none to forward")
+    return Policy(
+        max_message=table.whole("max_message", limits.MAX_MESSAGE_BYTES, least=64, most=limits.MAX_PART_BYTES) or 0
+    )
+
+
+def _thresholds(table: Table) -> Thresholds:
+    default = Thresholds()
+    values = {
+        name: table.number(name, getattr(default, name), least=0, most=1e9)
+        for name in ("warn", "throttle", "block", "half_life", "block_seconds")
+    }
+    try:
+        return Thresholds(**values)  # type: ignore[arg-type]
+    except ConfigError as error:
+        raise table.fault(None, str(error)) from error

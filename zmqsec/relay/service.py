@@ -1,0 +1,252 @@
+"""The relay as a service (floor 11): legs on the loop's thread, changed, drained and watched from others.
+
+    main thread   signals, configuration          loop's thread   Loop.run, and between two runs whatever was asked for
+    ZAP thread    new connections                 control thread  administrators
+
+Sockets of legs belong to the loop's thread: `ask` has something done there, and waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import zmq
+
+from .._relay import Lane, Loop
+from ..errors import ConfigError
+from .blocks import BlockStore
+from .config import LegConfig, RelayConfig
+from .leg import Leg
+from .memory import MemoryWatch
+from .peers import Ledger
+from .warden import Warden
+from .zap import ZapHandler
+
+T = TypeVar("T")
+_TICK_SECONDS = 0.25
+_ASK_SECONDS = 30.0
+_QUIET_SECONDS = 0.1
+_LEAVE_SECONDS = 2.0
+_log = logging.getLogger("zmqsec.relay")
+
+
+class Service:
+    """A running relay, from `start` to `stop`; `on_tick` is called every so often, `on_event` with what happens."""
+
+    def __init__(
+        self,
+        config: RelayConfig,
+        *,
+        on_tick: Callable[[], object] | None = None,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
+        self.config = config
+        self._on_tick = on_tick
+        self.began = time.time()
+        self.warden = Warden(
+            BlockStore(config.blocks), Ledger(config.thresholds, max_peers=config.max_peers), watch=on_event
+        )
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(config.io_threads)
+        self._legs: dict[str, Leg] = {}
+        self._zap = ZapHandler(self._context, self.warden.is_blocked)
+        self._bell, control = self._context.socket(zmq.PAIR), self._context.socket(zmq.PAIR)
+        address = f"inproc://zmqsec.relay.{id(self):x}"
+        for socket in (self._bell, control):
+            socket.linger = 0
+        self._bell.bind(address)
+        control.connect(address)
+        self._loop, self._control = Loop(control), control
+        self._memory = MemoryWatch(config.memory_mib)
+        self._asked: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._ringing = threading.Lock()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._serve, name="zmqsec-relay", daemon=True)
+        self.failure: BaseException | None = None
+
+    # -- from any thread -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open every leg and forward; ConfigError where one cannot be opened, and then nothing stays open."""
+        try:
+            self._zap.start()
+            for leg in self.config.legs:
+                self._legs[leg.name] = Leg(leg, self._context)
+            self._use_lanes()
+        except BaseException:
+            self._close(0)
+            raise
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no newcomers, forward what has come, and close; at the latest after `drain_seconds`."""
+        self._stopping = True
+        if self._thread.is_alive():
+            self._ring()
+            self._thread.join()
+        if not self._context.closed:
+            self._close(int(self.config.drain_seconds * 1000))
+
+    @property
+    def alive(self) -> bool:
+        """Whether it forwards."""
+        return self._thread.is_alive()
+
+    def ask(self, what: Callable[[], T]) -> T:
+        """Have something done on the loop's thread, between two batches, and wait for what comes of it."""
+        future: Future[T] = Future()
+        self._asked.append((what, future))
+        self._ring()
+        return future.result(_ASK_SECONDS)
+
+    def reload(self) -> None:
+        """Follow the configuration file as it is now; ConfigError leaves everything as it was. No message is lost."""
+        new = RelayConfig.load(self.config.path)
+        self.ask(lambda: self._become(new))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Counts of every leg and lane, as plain data."""
+        return self.ask(self._snapshot)
+
+    # -- on the loop's thread --------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        try:
+            while not self._stopping:
+                self._loop.run(until=_TICK_SECONDS)
+                self._answer()
+                self._tick()
+            self._drain()
+        except BaseException as error:
+            self.failure = error
+            _log.exception("the relay has failed")
+        finally:
+            self._answer(ConfigError("the relay has stopped"))
+
+    def _answer(self, instead: Exception | None = None) -> None:
+        while self._asked:
+            what, future = self._asked.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                if instead is not None:
+                    raise instead
+                future.set_result(what())
+            except Exception as error:
+                future.set_exception(error)
+
+    def _tick(self) -> None:
+        self.warden.refresh()
+        if self._memory.is_beyond():
+            _log.error(
+                "memory is beyond %d MiB: fronts are opened anew, unfinished messages go", self._memory.limit_mib
+            )
+            for leg in self._legs.values():
+                leg.reopen_front()
+            self._use_lanes()
+        if self._on_tick is not None:
+            self._on_tick()
+
+    def _drain(self) -> None:
+        for leg in self._legs.values():
+            leg.front.shut()
+        end = self._loop.run(quiet=_QUIET_SECONDS, until=self.config.drain_seconds)
+        if end != "quiet":
+            _log.warning("messages still came after %g s of draining", self.config.drain_seconds)
+
+    def _become(self, new: RelayConfig) -> None:
+        wanted = {leg.name: leg for leg in new.legs}
+        self._refuse_what_cannot_change(wanted)
+        made: dict[str, Leg] = {}
+        changed: list[tuple[Leg, LegConfig]] = []
+        try:
+            for name, config in wanted.items():
+                if name not in self._legs:
+                    made[name] = Leg(config, self._context)
+                elif self._legs[name].config != config:
+                    changed.append((self._legs[name], self._legs[name].config))
+                    self._legs[name].become(config)
+        except BaseException:
+            for leg in made.values():
+                leg.close(0)
+            for leg, before in reversed(changed):
+                leg.become(before)
+            raise
+        gone = [self._legs.pop(name) for name in tuple(self._legs) if name not in wanted]
+        self._legs.update(made)
+        self.warden.ledger.thresholds = new.thresholds
+        self.config = new
+        self._let_go(gone)
+        self._use_lanes()
+        _log.info("configuration reloaded: %d legs, %d new, %d gone", len(self._legs), len(made), len(gone))
+
+    def _refuse_what_cannot_change(self, wanted: dict[str, LegConfig]) -> None:
+        for name, config in wanted.items():
+            leg = self._legs.get(name)
+            if leg is not None and not leg.can_become(config):
+                raise ConfigError(
+                    f"leg {name!r}: its pattern, hwm and CURVE keys cannot change while it runs; "
+                    "give the leg another name, or start the relay anew"
+                )
+
+    def _let_go(self, legs: list[Leg]) -> None:
+        """Forward what they hold, then close them."""
+        if not legs:
+            return
+        for leg in legs:
+            leg.front.shut()
+        self._loop.use_lanes(lane for leg in legs for lane in leg.lanes)
+        self._loop.run(quiet=_QUIET_SECONDS, until=_LEAVE_SECONDS)
+        self._loop.use_lanes([])
+        for leg in legs:
+            leg.close(int(_LEAVE_SECONDS * 1000))
+
+    def _use_lanes(self) -> None:
+        self._loop.use_lanes(lane for leg in self._legs.values() for lane in leg.lanes)
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {
+            "name": self.config.name,
+            "began": self.began,
+            "memory_bytes": self._memory.now(),
+            "peers": len(self.warden.ledger),
+            "rules": len(self.warden.rules.entries),
+            "connections": {"allowed": self._zap.allowed, "denied": self._zap.denied},
+            "legs": {
+                name: {
+                    "pattern": leg.config.pattern,
+                    "endpoints": leg.endpoints,
+                    "lanes": {way: _counts(lane) for way, lane in zip(("out", "back"), leg.lanes, strict=False)},
+                }
+                for name, leg in self._legs.items()
+            },
+        }
+
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        with self._ringing:
+            self._loop.call()
+            if not self._bell.closed:
+                self._bell.send(b"", zmq.DONTWAIT)
+
+    def _close(self, linger_ms: int) -> None:
+        self._loop.use_lanes([])
+        for leg in self._legs.values():
+            leg.close(linger_ms)
+        self._legs.clear()
+        self._zap.stop()
+        with self._ringing:
+            self._bell.close()
+        self._control.close()
+        self._context.term()
+        self.warden.store.close()
+
+
+def _counts(lane: Lane) -> dict[str, Any]:
+    return {**lane.counts, "holds": lane.holds}
