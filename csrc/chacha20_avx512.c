@@ -140,6 +140,8 @@ INLINE void mix_run(row x[16], const uint8_t *in, uint8_t *out) {
 
 void zs_chacha16_run(const zs_chacha16 *s, uint32_t block, const uint8_t *in, uint8_t *out) {
     row x[16], y[16];
+    /* What is only written is looked after by no hardware: a sixth of the time where it is not in the cache. */
+    for (size_t at = 0; at < 2 * ZS_LANES16 * 64 && out != in; at += 64) _mm_prefetch(out + at, _MM_HINT_T0);
     row counter = all(block) + (row)_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     keystream2(x, s, counter, y, s, counter + all(ZS_LANES16));
     mix_run(x, in, out);
