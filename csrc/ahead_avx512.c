@@ -13,16 +13,17 @@ static __attribute__((noinline)) void make(zs_ahead_stream stream, const uint8_t
     zs_chacha16 cipher;
     const uint8_t *keys[ZS_LANES16];
     uint64_t sequence[ZS_LANES16];
-    uint32_t counter[ZS_LANES16];
+    uint32_t counter[2 * ZS_LANES16];
     for (size_t i = 0; i < ZS_LANES16; i++) keys[i] = key, sequence[i] = first + i;
     zs_chacha16_load(&cipher, keys, sequence);
-    for (size_t block = 0; block < blocks; block++) {
-        for (size_t i = 0; i < ZS_LANES16; i++) counter[i] = (uint32_t)block;
-        zs_chacha16_stream(&cipher, counter, stream[block]);
+    for (size_t block = 0; block < blocks; block += 2) {
+        for (size_t i = 0; i < 2 * ZS_LANES16; i++) counter[i] = (uint32_t)(block + i / ZS_LANES16);
+        if (block + 1 < blocks) zs_chacha16_stream2(&cipher, &cipher, counter, stream[block]);
+        else zs_chacha16_stream(&cipher, counter, stream[block]);
     }
 }
 
-ZS_STACK_WIPER(wipe_stack, 3 * 1024)
+ZS_STACK_WIPER512(wipe_stack, 4 * 1024)
 
 void zs_ahead_make_avx512(zs_ahead_stream stream, const uint8_t key[ZS_KEY_BYTES], uint64_t first, size_t blocks) {
     make(stream, key, first, blocks);
@@ -60,10 +61,10 @@ static __attribute__((noinline)) void authenticate_long(const zs_aead_job *job, 
                                                         const uint8_t *text, uint64_t tag[2]) {
     zs_poly1_wide wide;
     authenticate_with(&wide, job, key, text, tag);
-    zs_wipe(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
+    zs_wipe_lines(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
 }
 
-ZS_STACK_WIPER(wipe_few, 768)
+ZS_STACK_WIPER512(wipe_few, 512)
 
 static void authenticate(const zs_aead_job *job, const uint8_t *key, const uint8_t *text, uint64_t tag[2]) {
     if (job->ad_len < ZS_POLY1_WIDE_FROM) authenticate_short(job, key, text, tag);

@@ -120,10 +120,10 @@ void zs_chacha16_stream(const zs_chacha16 *s, const uint32_t counter[ZS_LANES16]
     store_blocks(stream, x);
 }
 
-void zs_chacha16_stream2(const zs_chacha16 s[2], const uint32_t counter[2][ZS_LANES16],
+void zs_chacha16_stream2(const zs_chacha16 *s, const zs_chacha16 *t, const uint32_t counter[2 * ZS_LANES16],
                          uint8_t stream[2 * ZS_LANES16][64]) {
     row x[16], y[16];
-    keystream2(x, &s[0], (row)_mm512_loadu_si512(counter[0]), y, &s[1], (row)_mm512_loadu_si512(counter[1]));
+    keystream2(x, s, (row)_mm512_loadu_si512(counter), y, t, (row)_mm512_loadu_si512(counter + ZS_LANES16));
     store_blocks(stream, x);
     store_blocks(stream + ZS_LANES16, y);
 }

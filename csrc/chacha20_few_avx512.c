@@ -57,9 +57,9 @@ INLINE void store_two(uint8_t stream[2][64], two r, two start) {
 /* `pairs` is a constant where this is inlined. */
 INLINE void stream_pairs(const uint8_t *const *key, const uint64_t *sequence, const uint32_t *counter,
                          uint8_t (*stream)[64], const size_t pairs) {
-    two r[4], start[4];
+    two r[4];
 #define EACH_PAIR _Pragma("GCC unroll 4") for (size_t i = 0; i < pairs; i++)
-    EACH_PAIR start[i] = r[i] = load_two(key + 2 * i, sequence + 2 * i, counter + 2 * i);
+    EACH_PAIR r[i] = load_two(key + 2 * i, sequence + 2 * i, counter + 2 * i);
 #pragma GCC unroll 1
     for (int round = 0; round < 10; round++) {
         EACH_PAIR half_round(&r[i], 16, 12);
@@ -69,7 +69,7 @@ INLINE void stream_pairs(const uint8_t *const *key, const uint64_t *sequence, co
         EACH_PAIR half_round(&r[i], 8, 7);
         EACH_PAIR TURN(&r[i], 0x93, 0x39);
     }
-    EACH_PAIR store_two(stream + 2 * i, r[i], start[i]);
+    EACH_PAIR store_two(stream + 2 * i, r[i], load_two(key + 2 * i, sequence + 2 * i, counter + 2 * i));
 #undef EACH_PAIR
 }
 

@@ -78,7 +78,9 @@ static void walk_window(zs_pair16 *p, zs_aead_job *jobs, size_t count, bool open
     }
 }
 
-ZS_STACK_WIPER(wipe_stack, 4 * 1024)
+ZS_AVX512_BEGIN
+ZS_STACK_WIPER512(wipe_stack, 4 * 1024)
+ZS_AVX512_END
 
 static void walk(zs_aead_job *jobs, size_t count, bool opening) {
     if (count <= STREAM_ALWAYS) {

@@ -111,12 +111,16 @@ void zs_lanes_avx512(zs_pair16 *p, zs_aead_job *const *jobs, size_t count, bool 
     }
 }
 
+ZS_AVX512_BEGIN
+
 void zs_lanes_wipe(zs_pair16 *p) {
-    zs_wipe(p->cipher, sizeof p->cipher);
+    zs_wipe_lines(p->cipher, sizeof p->cipher);
     for (size_t i = 0; i < 2; i++) {
-        size_t used = p->raised ? sizeof p->mac[i] : offsetof(zs_poly16, power) + sizeof p->mac[i].power[0];
-        zs_wipe(&p->mac[i], used);
+        zs_wipe_lines(&p->mac[i], offsetof(zs_poly16, power) + sizeof p->mac[i].power[0]);
+        if (p->raised) zs_wipe_lines(&p->mac[i].power[1], 3 * sizeof p->mac[i].power[1]);
     }
 }
+
+ZS_AVX512_END
 
 #endif

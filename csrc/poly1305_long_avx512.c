@@ -83,7 +83,7 @@ INLINE limbs times(limbs a, limbs b) {
 }
 
 /* r^8 ... r by doubling: (r^2 r), (r^4 ... r), (r^8 ... r). */
-static void raise_to_8(zs_poly1 *p) {
+static __attribute__((noinline)) void raise_to_8(zs_poly1 *p) {
     limbs r = cut((v8)_mm512_set1_epi64((int64_t)p->r[0]), (v8)_mm512_set1_epi64((int64_t)p->r[1]));
     limbs r2 = times(r, r);
     limbs two = choose(0x55, r, r2);
@@ -94,7 +94,7 @@ static void raise_to_8(zs_poly1 *p) {
     p->powers = 1;
 }
 
-static void raise_to_32(zs_poly1 *p) {
+static __attribute__((noinline)) void raise_to_32(zs_poly1 *p) {
     multiplier r8 = load_multiplier(p->wide->bulk[0]);
     limbs x = {r8.r0, r8.r1, r8.r2};
     for (size_t i = 1; i < 4; i++) {
@@ -115,7 +115,7 @@ INLINE limbs widen(zs_poly1 *p) {
 }
 
 /* The accumulator is kept as the sum before its multiplication by the next power, so that the last can differ. */
-static void wide_groups(zs_poly1 *p, const uint8_t *in, size_t groups) {
+static __attribute__((noinline)) void wide_groups(zs_poly1 *p, const uint8_t *in, size_t groups) {
     multiplier r8 = load_multiplier(p->wide->bulk[0]);
     limbs h = widen(p);
     bool started = p->is_wide;
@@ -139,7 +139,7 @@ static void wide_groups(zs_poly1 *p, const uint8_t *in, size_t groups) {
 }
 
 /* Lane i times its power of r, summed, back to 64-bit words. */
-static void narrow(zs_poly1 *p) {
+static __attribute__((noinline)) void narrow(zs_poly1 *p) {
     limbs h = {lanes(p->wide->h[0]), lanes(p->wide->h[1]), lanes(p->wide->h[2])};
     h = carry(multiply_add(no_sums(), h, load_multiplier(p->wide->last)));
     uint64_t l0 = (uint64_t)_mm512_reduce_add_epi64(RAW(h.l0)), l1 = (uint64_t)_mm512_reduce_add_epi64(RAW(h.l1));
@@ -172,7 +172,7 @@ void zs_poly1_blocks(zs_poly1 *p, const uint8_t *in, size_t len, size_t total) {
 
 void zs_poly1_finish(zs_poly1 *p, uint64_t ad_len, uint64_t len, uint64_t tag[2]) {
     if (p->is_wide) narrow(p);
-    if (p->powers == 4) zs_wipe(p->wide->bulk[1], 3 * sizeof p->wide->bulk[1]);
+    if (p->powers == 4) zs_wipe_lines(p->wide->bulk[1], 3 * sizeof p->wide->bulk[1]);
     uint64_t r0 = p->r[0], r1 = p->r[1];
     words h = settle(step((words){p->h[0], p->h[1], p->h[2]}, ad_len, len, r0, r1, r1 + (r1 >> 2)));
     /* h is below 2 * (2^130 - 5): g = h + 5 passes 2^130 exactly when h is not below the prime. */

@@ -46,35 +46,58 @@ static uint8_t *out_at(const zs_aead_job *job, size_t at) {
     return job->far_out != NULL && at >= ZS_NEAR_BYTES ? job->far_out + (at - ZS_NEAR_BYTES) : job->out + at;
 }
 
-/* One pass of the cipher for the blocks from `c` on; how many. Lanes after the last message repeat its last block. */
-static size_t fill_lanes(machine *m, zs_aead_job *const *jobs, size_t count, cursor c) {
+/* The blocks from `c` on, MOST at most. */
+static size_t count_blocks(zs_aead_job *const *jobs, size_t count, cursor c) {
+    size_t blocks = blocks_of(jobs[c.job]) - c.block;
+    while (blocks < MOST && ++c.job < count) blocks += blocks_of(jobs[c.job]);
+    return blocks < MOST ? blocks : MOST;
+}
+
+/* Keys, numbers and counters of the blocks from `c` on; the last one's again in lanes that are too many. */
+static void fill(const uint8_t **key, uint64_t *sequence, uint32_t *counter, size_t lanes, zs_aead_job *const *jobs,
+                 size_t count, cursor c) {
+    for (size_t i = 0; i < lanes; i++) {
+        const zs_aead_job *job = jobs[c.job];
+        key[i] = job->key, sequence[i] = job->sequence, counter[i] = (uint32_t)c.block;
+        if (c.block + 1 < blocks_of(job)) c.block++;
+        else if (c.job + 1 < count) c.job++, c.block = 0;
+    }
+}
+
+static __attribute__((noinline)) void make_few(machine *m, zs_aead_job *const *jobs, size_t count, cursor c,
+                                               size_t blocks) {
+    const uint8_t *key[FEW];
+    uint64_t sequence[FEW];
+    uint32_t counter[FEW];
+    fill(key, sequence, counter, FEW, jobs, count, c);
+    zs_chacha_few(key, sequence, counter, blocks, m->stream);
+}
+
+static __attribute__((noinline)) void make_many(machine *m, zs_aead_job *const *jobs, size_t count, cursor c,
+                                                size_t lanes) {
     const uint8_t *key[MOST];
     uint64_t sequence[MOST];
-    uint32_t counter[2][ZS_LANES16];
-    size_t blocks = MOST, lanes = MOST;
-    for (size_t i = 0; i < lanes; i++) {
-        key[i] = jobs[c.job]->key;
-        sequence[i] = jobs[c.job]->sequence;
-        counter[i / ZS_LANES16][i % ZS_LANES16] = (uint32_t)c.block;
-        if (c.block + 1 < blocks_of(jobs[c.job])) c.block++;
-        else if (c.job + 1 < count) c.job++, c.block = 0;
-        else if (blocks == MOST) {
-            blocks = i + 1;
-            lanes = blocks <= FEW ? FEW : blocks <= MOST_OF_ONE ? ZS_LANES16 : MOST;
-        }
-    }
-    if (lanes == FEW) {
-        zs_chacha_few(key, sequence, counter[0], blocks, m->stream);
-        return blocks;
-    }
+    uint32_t counter[MOST];
+    fill(key, sequence, counter, lanes, jobs, count, c);
     m->run = SIZE_MAX;
     zs_chacha16_load(&m->cipher[0], key, sequence);
     if (lanes == ZS_LANES16) {
-        zs_chacha16_stream(&m->cipher[0], counter[0], m->stream);
-    } else {
-        zs_chacha16_load(&m->cipher[1], key + ZS_LANES16, sequence + ZS_LANES16);
-        zs_chacha16_stream2(m->cipher, counter, m->stream);
+        zs_chacha16_stream(&m->cipher[0], counter, m->stream);
+        return;
     }
+    zs_chacha16_load(&m->cipher[1], key + ZS_LANES16, sequence + ZS_LANES16);
+    zs_chacha16_stream2(&m->cipher[0], &m->cipher[1], counter, m->stream);
+}
+
+/* One pass of the cipher for the blocks from `c` on; how many. */
+static size_t make_stream(machine *m, zs_aead_job *const *jobs, size_t count, cursor c) {
+    size_t blocks = count_blocks(jobs, count, c);
+    if (blocks <= FEW) {
+        make_few(m, jobs, count, c, blocks);
+        return blocks;
+    }
+    size_t lanes = blocks <= MOST_OF_ONE ? ZS_LANES16 : MOST;
+    make_many(m, jobs, count, c, lanes);
     return blocks < lanes ? blocks : lanes;
 }
 
@@ -155,7 +178,7 @@ static __attribute__((noinline)) void stream(machine *m, zs_aead_job *const *job
             long_run(m, jobs[c.job], c.job, c.block, opening);
             c.block += MOST;
         } else {
-            for (size_t lane = 0, lanes = fill_lanes(m, jobs, count, c); lane < lanes;) {
+            for (size_t lane = 0, lanes = make_stream(m, jobs, count, c); lane < lanes;) {
                 size_t used = segment(m, jobs[c.job], c.block, lane, lanes, opening);
                 lane += used, c.block += used;
                 if (lane < lanes) finish(m, jobs[c.job], opening), c.job++, c.block = 0;
@@ -165,8 +188,9 @@ static __attribute__((noinline)) void stream(machine *m, zs_aead_job *const *job
     }
 }
 
-ZS_STACK_WIPER(wipe_stack_short, 2304)
-ZS_STACK_WIPER(wipe_stack, 3 * 1024)
+ZS_STACK_WIPER512(wipe_stack_short, 1024)
+ZS_STACK_WIPER512(wipe_stack_medium, 1536)
+ZS_STACK_WIPER512(wipe_stack_long, 3 * 1024)
 
 /* Three sizes of the same, for to wipe takes its time too. */
 static void stream_short(zs_aead_job *const *jobs, size_t count, bool opening) {
@@ -174,7 +198,7 @@ static void stream_short(zs_aead_job *const *jobs, size_t count, bool opening) {
     machine m = {.wide = NULL, .stream = blocks, .cipher = NULL};
     stream(&m, jobs, count, opening);
     wipe_stack_short();
-    zs_wipe(blocks, sizeof blocks);
+    zs_wipe_lines(blocks, sizeof blocks);
     zs_wipe(&m.mac, sizeof m.mac);
 }
 
@@ -184,10 +208,10 @@ static void stream_medium(zs_aead_job *const *jobs, size_t count, bool opening) 
     zs_poly1_wide wide;
     machine m = {.wide = &wide, .stream = blocks, .cipher = &cipher};
     stream(&m, jobs, count, opening);
-    wipe_stack_short();
-    zs_wipe(blocks, sizeof blocks);
-    zs_wipe(&cipher, offsetof(zs_chacha16, first));
-    zs_wipe(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
+    wipe_stack_medium();
+    zs_wipe_lines(blocks, sizeof blocks);
+    zs_wipe_lines(&cipher, offsetof(zs_chacha16, first));
+    zs_wipe_lines(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
     zs_wipe(&m.mac, sizeof m.mac);
 }
 
@@ -197,10 +221,10 @@ static void stream_long(zs_aead_job *const *jobs, size_t count, bool opening) {
     zs_poly1_wide wide;
     machine m = {.wide = &wide, .stream = blocks, .cipher = cipher};
     stream(&m, jobs, count, opening);
-    wipe_stack();
-    zs_wipe(blocks, sizeof blocks);
-    zs_wipe(cipher, sizeof cipher);
-    zs_wipe(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
+    wipe_stack_long();
+    zs_wipe_lines(blocks, sizeof blocks);
+    zs_wipe_lines(cipher, sizeof cipher);
+    zs_wipe_lines(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
     zs_wipe(&m.mac, sizeof m.mac);
 }
 
