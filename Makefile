@@ -40,7 +40,7 @@ lint: $(VENV)/built
 
 # The C core's own tests compare with the libsodium that pyzmq brings.
 CHECK_C = ZMQSEC_TEST_LIBSODIUM=$$($(BIN)/python -c 'from zmqsec import sodium; print(sodium.library_path())') \
-	$(MAKE) -C csrc/tests
+	$(MAKE) -C csrc/tests -j"$$(nproc)" -Otarget
 
 # All of it: plain, under ASan and UBSan, by clang, and for constant time under valgrind, MemorySanitizer and a trace.
 check-c: $(VENV)/built
