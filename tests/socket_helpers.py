@@ -22,9 +22,11 @@ _numbers = itertools.count()
 class Net:
     """Contexts, sockets and relays that all go when the test ends."""
 
-    def __init__(self, implementation: ModuleType, folder: Path, context_class: Any = zmqsec.Context) -> None:
+    def __init__(
+        self, implementation: ModuleType, folder: Path, context_class: Any = zmqsec.Context, **policy: Any
+    ) -> None:
         self.folder = folder
-        self.key = zmqsec.Association.generate("orders")
+        self.key = zmqsec.Association.generate("orders", **policy)
         self.keyring = zmqsec.Keyring([self.key])
         self.context = context_class(keyring=self.keyring, _implementation=implementation)
         self.implementation = implementation
