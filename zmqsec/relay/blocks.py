@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
@@ -206,7 +206,12 @@ def _columns(entry: Entry) -> dict[str, object]:
 
 
 def _engine(url: str) -> Engine:
-    engine = sql.create_engine(url, pool_pre_ping=True)
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if sql.engine.make_url(url).database in (None, "", ":memory:") and url.startswith("sqlite"):
+        # SQLAlchemy gives each thread a list of its own there; all are to see one, and take turns at it.
+        options |= {"poolclass": sql.QueuePool, "pool_size": 1, "max_overflow": 0}
+        options["connect_args"] = {"check_same_thread": False}
+    engine = sql.create_engine(url, **options)
     if engine.dialect.name not in ("sqlite", "postgresql"):
         raise ConfigError(f"database {engine.dialect.name!r}: sqlite or postgresql is allowed")
     if engine.dialect.name == "sqlite":
