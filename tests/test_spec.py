@@ -58,9 +58,7 @@ def test_spec_attested_example_is_the_vector() -> None:
     assert examples()["attestation"].hex() == vector["signed"][0]["frames"][0]
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(examples()) - {"suite-key", "subkey", "attested-sealed", "attestation"})
-)
+@pytest.mark.parametrize("name", sorted(set(examples()) - {"suite-key", "subkey", "attested-sealed", "attestation"}))
 def test_spec_example_is_the_vector_of_its_name(name: str) -> None:
     """test_vectors.py seals and opens these with both implementations, others are read by tests of their own."""
     assert examples()[name] == bytes.fromhex(SIGNED[name] if name in SIGNED else SEALED[name]["frame"])

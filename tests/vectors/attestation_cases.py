@@ -148,9 +148,7 @@ def received_good() -> Iterator[Vector]:
     topic = metadata(b"topic", b"t", True)
     shown, of_shown = seal_attested(ONE, ALICE, leaf(b"a"), header_parts=topic)
     yield received("topic", "with a topic", "opened", shown, of_shown, topic=b"t")
-    yield received(
-        "unknown-origin", "an unknown identity, where none is required", "opened", sealed, frame, roles={}
-    )
+    yield received("unknown-origin", "an unknown identity, where none is required", "opened", sealed, frame, roles={})
 
 
 def received_stripped() -> Iterator[Vector]:

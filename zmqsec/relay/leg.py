@@ -5,6 +5,8 @@ All of it happens on the relay's own thread, between two runs of the loop.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import zmq
 import zmq.auth
 
@@ -15,6 +17,7 @@ from .config import PATTERNS, LegConfig, Side
 #: libzmq asks the ZAP handler about each connection of a socket with a domain, with or without CURVE.
 ZAP_DOMAIN = b"zmqsec"
 _ONE_WAY = "push-pull"
+_LEAVE_MS = 2000
 
 _Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -72,11 +75,12 @@ class End:
             self._unbind(endpoint)
 
     def reopen(self) -> None:
-        """Cut everybody off and bind anew where it was bound."""
+        """Cut everybody off and bind anew where it was bound; what cannot be bound any more is not, and raises."""
         before, known = self.socket, dict(self._bound)
-        self.socket = self._make(int(before.get(zmq.MAXMSGSIZE)))
-        before.close(0)
+        max_message = int(before.get(zmq.MAXMSGSIZE))
+        _leave(before, known.values())
         self._bound.clear()
+        self.socket = self._make(max_message)
         for given, real in known.items():
             self._bind(given, real)
         for endpoint in self.side.connect:
@@ -155,14 +159,32 @@ class Leg:
 
     def reopen_front(self) -> None:
         """Cut off everybody at the front: what libzmq holds of unfinished messages, without a bound, goes with them."""
-        self.front.reopen()
-        self._lay()
+        try:
+            self.front.reopen()
+        finally:
+            self._lay()  # the old socket is gone, whatever became of the new one
 
     def close(self, linger_ms: int) -> None:
         """Close both sockets; what is queued for the network may still go for so long."""
         self.lanes = []
         self.front.socket.close(linger_ms)
         self.back.socket.close(linger_ms)
+
+
+def _leave(socket: zmq.Socket[bytes], endpoints: Collection[str]) -> None:
+    """Close a socket when its addresses are free: libzmq's threads leave them some time after they were told to."""
+    monitor = socket.get_monitor_socket(zmq.EVENT_CLOSED)
+    left = 0
+    try:
+        for endpoint in endpoints:
+            socket.unbind(endpoint)
+        while left < len(endpoints) and monitor.poll(_LEAVE_MS):
+            monitor.recv_multipart()
+            left += 1
+    finally:
+        socket.disable_monitor()
+        monitor.close(0)
+        socket.close(0)
 
 
 def _use_curve(socket: zmq.Socket[bytes], side: Side) -> None:

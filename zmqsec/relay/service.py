@@ -1,7 +1,7 @@
 """The relay as a service (floor 11): legs on the loop's thread, changed, drained and watched from others.
 
     main thread   signals, configuration          loop's thread   Loop.run, and between two runs whatever was asked for
-    ZAP thread    new connections                 control thread  administrators
+    ZAP thread    new connections                 keeper's thread follows the block list, which may be slow to answer
 
 Sockets of legs belong to the loop's thread: `ask` has something done there, and waits for it.
 """
@@ -24,7 +24,7 @@ from .blocks import BlockStore
 from .config import LegConfig, RelayConfig
 from .leg import Leg
 from .memory import MemoryWatch
-from .peers import Ledger
+from .peers import Ledger, Thresholds
 from .warden import Warden
 from .zap import ZapHandler
 
@@ -37,21 +37,12 @@ _log = logging.getLogger("zmqsec.relay")
 
 
 class Service:
-    """A running relay, from `start` to `stop`; `on_tick` is called every so often, `on_event` with what happens."""
+    """A running relay, from `start` to `stop`."""
 
-    def __init__(
-        self,
-        config: RelayConfig,
-        *,
-        on_tick: Callable[[], object] | None = None,
-        on_event: Callable[[dict[str, Any]], None] | None = None,
-    ) -> None:
+    def __init__(self, config: RelayConfig) -> None:
         self.config = config
-        self._on_tick = on_tick
         self.began = time.time()
-        self.warden = Warden(
-            BlockStore(config.blocks), Ledger(config.thresholds, max_peers=config.max_peers), watch=on_event
-        )
+        self.warden = Warden(BlockStore(config.blocks), Ledger(config.thresholds, max_peers=config.max_peers))
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(config.io_threads)
         self._legs: dict[str, Leg] = {}
         self._zap = ZapHandler(self._context, self.warden.is_blocked)
@@ -65,7 +56,8 @@ class Service:
         self._memory = MemoryWatch(config.memory_mib)
         self._asked: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._ringing = threading.Lock()
-        self._stopping = False
+        self._stopping = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="zmqsec-keeper", daemon=True)
         self._thread = threading.Thread(target=self._serve, name="zmqsec-relay", daemon=True)
         self.failure: BaseException | None = None
 
@@ -81,14 +73,19 @@ class Service:
         except BaseException:
             self._close(0)
             raise
+        if self.config.thresholds != Thresholds():
+            _log.warning("the thresholds of [peers] have no effect: the loop does not count refusals by peer yet")
         self._thread.start()
+        self._keeper.start()
 
     def stop(self) -> None:
         """Take no newcomers, forward what has come, and close; at the latest after `drain_seconds`."""
-        self._stopping = True
+        self._stopping.set()
         if self._thread.is_alive():
             self._ring()
             self._thread.join()
+        if self._keeper.is_alive():
+            self._keeper.join()
         if not self._context.closed:
             self._close(int(self.config.drain_seconds * 1000))
 
@@ -117,7 +114,7 @@ class Service:
 
     def _serve(self) -> None:
         try:
-            while not self._stopping:
+            while not self._stopping.is_set():
                 self._loop.run(until=_TICK_SECONDS)
                 self._answer()
                 self._tick()
@@ -141,16 +138,20 @@ class Service:
                 future.set_exception(error)
 
     def _tick(self) -> None:
-        self.warden.refresh()
         if self._memory.is_beyond():
             _log.error(
                 "memory is beyond %d MiB: fronts are opened anew, unfinished messages go", self._memory.limit_mib
             )
-            for leg in self._legs.values():
+            self.reopen_fronts()
+
+    def reopen_fronts(self) -> None:
+        """Cut off everybody at the fronts; on the loop's thread. An address that was lost meanwhile is told."""
+        for name, leg in self._legs.items():
+            try:
                 leg.reopen_front()
-            self._use_lanes()
-        if self._on_tick is not None:
-            self._on_tick()
+            except ConfigError as error:
+                _log.error("leg %s: %s; it is tried again when the configuration is reloaded", name, error)
+        self._use_lanes()
 
     def _drain(self) -> None:
         for leg in self._legs.values():
@@ -228,6 +229,10 @@ class Service:
         }
 
     # --------------------------------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        while not self._stopping.wait(_TICK_SECONDS):
+            self.warden.refresh()
 
     def _ring(self) -> None:
         with self._ringing:
