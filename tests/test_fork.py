@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 import zmq
@@ -69,14 +70,19 @@ def fork(act: Callable[[], object]) -> Callable[[], None]:
     """Start a child that does so and ends; the call that is returned waits for it."""
     child = os.fork()
     if child == 0:
-        try:
-            act()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
+        do_and_end(act)
     return lambda: wait_for(child)
+
+
+def do_and_end(act: Callable[[], object]) -> NoReturn:
+    """All that a child does: 0 is for success only."""
+    try:
+        act()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
 
 
 def wait_for(child: int) -> None:
@@ -230,19 +236,13 @@ def test_fork_by_any_way_begins_another_session(net: Net, tmp_path: Path, way: s
     elif way == "forkpty":
         child, terminal = os.forkpty()
         if child == 0:
-            try:
-                act()
-            finally:
-                os._exit(0)
+            do_and_end(act)
         wait_for(child)
         os.close(terminal)
     elif way == "libc":  # which Python is not told of
         child = ctypes.PyDLL(None).fork()
         if child == 0:
-            try:
-                act()
-            finally:
-                os._exit(0)
+            do_and_end(act)
         wait_for(child)
     elif way == "multiprocessing":
         process = multiprocessing.get_context("fork").Process(target=act)
