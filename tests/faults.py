@@ -6,6 +6,7 @@ goes through `fault`, which gives the messages to send on in its place, and `see
 
 from __future__ import annotations
 
+import abc
 import itertools
 import random
 import threading
@@ -102,7 +103,7 @@ class Chain:
 # -- faults -----------------------------------------------------------------------------------------------------------
 
 
-class Counting:
+class Counting(abc.ABC):
     """A fault at the message with that number, counted from 0; all others go on as they came."""
 
     def __init__(self, number: int) -> None:
@@ -114,9 +115,9 @@ class Counting:
         self._count += 1
         return self.act(frames, behind)
 
+    @abc.abstractmethod
     def act(self, frames: Frames, behind: int) -> list[Frames]:
         """What becomes of the message that comes so many behind that one."""
-        raise NotImplementedError
 
     def hold(self, frames: Frames) -> list[Frames]:
         self._held = frames

@@ -84,6 +84,17 @@ class Net:
         self.join(first, second, transport)
         return first, second
 
+    def fan(self, subscribers: int) -> tuple[Any, list[Any]]:
+        """A secured PUB over inproc, and SUBs that are subscribed to all and hear it."""
+        publisher = self.socket(zmq.PUB)
+        address = self.bind(publisher, "inproc")
+        made = [self.socket(zmq.SUB) for _ in range(subscribers)]
+        for one in made:
+            one.subscribe(b"")
+            one.connect(address)
+        hear(publisher, *made)
+        return publisher, made
+
     def relay(self, frontend: int, backend: int, tap: bool = False) -> Relay:
         """A plain zmq.proxy in a thread, over tcp."""
         relay = Relay(frontend, backend, tap)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import zmq
 from helpers import has_aes256gcm
-from socket_helpers import TIMEOUT, Net, eventually, hear, nothing_comes, refusals
+from socket_helpers import TIMEOUT, Net, eventually, nothing_comes, refusals
 from threads import sleeping
 
 import zmqsec
@@ -143,13 +143,7 @@ def test_keyring_change_of_another_association_changes_nothing(net: Net) -> None
 
 
 def test_keyring_removal_stops_every_socket_of_a_pub_and_its_subs(net: Net) -> None:
-    pub = net.socket(zmq.PUB)
-    address = net.bind(pub, "inproc")
-    subs = [net.socket(zmq.SUB) for _ in range(3)]
-    for sub in subs:
-        sub.subscribe(b"")
-        sub.connect(address)
-    hear(pub, *subs)
+    pub, subs = net.fan(3)
     pub.send_multipart([b"topic", b"x"])
     net.keyring.remove("orders")
     with pytest.raises(SocketError, match="its keyring lost it"):

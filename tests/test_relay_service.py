@@ -19,9 +19,9 @@ from socket_helpers import TIMEOUT
 
 import zmqsec
 from zmqsec.errors import ConfigError
+from zmqsec.relay import config
 
 pytest.importorskip("zmqsec._relay")
-config = pytest.importorskip("zmqsec.relay.config")
 
 KEY = zmqsec.Association.from_secret(bytes(range(32)), name="orders")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import zmq
-from socket_helpers import TRANSPORTS, Net, eventually, hear, nothing_comes
+from socket_helpers import TRANSPORTS, Net, eventually, nothing_comes
 
 from zmqsec import Message, Metadata, PartsError, SocketError
 from zmqsec.errors import ZmqsecError
@@ -392,13 +392,7 @@ def hear_raw(publisher: Any, listener: Any) -> None:
 @pytest.mark.parametrize("size", [40, 2_000, 100_000])
 @pytest.mark.parametrize("copy", [True, False])
 def test_inproc_pub_to_two_subs_opening_in_place_changes_no_other(net: Net, size: int, copy: bool) -> None:
-    pub = net.socket(zmq.PUB)
-    address = net.bind(pub, "inproc")
-    subs = [net.socket(zmq.SUB) for _ in range(3)]
-    for sub in subs:
-        sub.subscribe(b"")
-        sub.connect(address)
-    hear(pub, *subs)
+    pub, subs = net.fan(3)
     pub.send_multipart([b"topic", b"x" * size])
     got = [sub.recv_multipart(copy=copy) for sub in subs]
     assert all([bytes(part) for part in one] == [b"topic", b"x" * size] for one in got)
