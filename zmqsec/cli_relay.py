@@ -5,11 +5,17 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .errors import ZmqsecError
+
+if TYPE_CHECKING:
+    from .relay.config import RelayConfig
+    from .relay.service import Service
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _log = logging.getLogger("zmqsec.relay")
@@ -41,12 +47,12 @@ def relay(config: Path, check: bool) -> None:
         logging.getLogger("zmqsec").removeHandler(handler)
 
 
-def _run(config: object) -> None:
+def _run(config: RelayConfig) -> None:
     from .relay.notify import notify, watchdog_seconds
     from .relay.service import Service
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # of the threads to come too: they are all taken here
-    service = Service(config)  # type: ignore[arg-type]
+    service = Service(config)
     try:
         service.start()
         for name, leg in service.snapshot()["legs"].items():
@@ -63,7 +69,7 @@ def _run(config: object) -> None:
     _log.info("stopped")
 
 
-def _serve(service, watchdog, notify) -> None:  # type: ignore[no-untyped-def]
+def _serve(service: Service, watchdog: float | None, notify: Callable[..., bool]) -> None:
     """Until a signal says to end, or the loop has failed."""
     patience = min(1.0, watchdog or 1.0)
     while service.alive:

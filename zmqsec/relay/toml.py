@@ -165,9 +165,6 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._values
 
-    def __bool__(self) -> bool:
-        return bool(self._values)
-
     def end(self) -> None:
         """Nothing else may stand in this table."""
         for key in self._values:

@@ -55,18 +55,17 @@ class Warden:
         name = fingerprint_text(fingerprint(identity)) if identity else ""
         return self.rules.is_blocked(self._clock(), address=address, routing_id=routing_id, identity=name)
 
-    def throttled(self) -> list[PeerKey]:
-        """Peers that are to be slowed down now."""
-        return [peer.key for peer in self.ledger if peer.verdict is Verdict.THROTTLED]
-
     # -- what the service tells ------------------------------------------------------------------------------------
 
     def observe(self, observations: Iterable[Observation]) -> list[Judgement]:
         """Take in what the loop counted; blocks that follow from it stand at once, here and in the store."""
         now = self._clock()
         judgements = self.ledger.observe(observations, now) + self.ledger.settle(now)
+        saved = [self._carry_out(judgement, now) for judgement in judgements]
+        if any(saved):
+            self.refresh(force=True)
         for judgement in judgements:
-            self._carry_out(judgement, now)
+            self._tell(self._event(judgement))
         return judgements
 
     def refresh(self, *, force: bool = False) -> bool:
@@ -134,7 +133,7 @@ class Warden:
         """What is known and decided about one peer."""
         value = normal_value(kind, value)
         now = self._clock()
-        peers = [peer for peer in self.ledger if self._means(peer.key, kind, value)]
+        peers = self._meant(kind, value)
         rules = [asdict(entry) for entry in self.rules.entries if (entry.kind, entry.value) == (kind, value)]
         return {"kind": kind, "value": value, "peers": [self._plain(peer, now) for peer in peers], "rules": rules}
 
@@ -150,44 +149,51 @@ class Warden:
         self._tell({"event": decision, **asdict(entry)})
         return entry
 
-    def _carry_out(self, judgement: Judgement, now: float) -> None:
-        key = judgement.key
-        event = {
+    def _event(self, judgement: Judgement) -> dict[str, Any]:
+        return {
             "event": judgement.verdict.name.lower(),
-            "kind": key.kind,
-            "value": self._name(key),
+            "kind": judgement.key.kind,
+            "value": self._name(judgement.key),
             "score": round(judgement.score, 1),
             "reasons": dict(judgement.reasons),
             "seconds": judgement.seconds,
         }
+
+    def _carry_out(self, judgement: Judgement, now: float) -> bool:
+        """Write a verdict to the log, and a block to the store; whether the store has it."""
+        key, event = judgement.key, self._event(judgement)
         _log.log(_LEVELS[judgement.verdict], "peer %s is %s", key, event["event"], extra={"zmqsec": event})
-        if judgement.verdict is Verdict.BLOCKED and key.kind in ("address", "identity"):
-            note = ", ".join(f"{reason} {count}" for reason, count in sorted(judgement.reasons.items()))
-            value = self._name(key)
-            entry = Entry(key.kind, value, "block", "relay", now, now + judgement.seconds, "relay", note)
-            try:
-                self.store.put(entry)
-                self.refresh(force=True)
-            except ZmqsecError:
-                _log.warning("%s has no IP address, so that no rule can name it", key)  # a peer over ipc or inproc
-            except Exception as error:
-                _log.error("the block of %s cannot be written yet, it stands in this relay alone: %s", key, error)
-                self._unsaved.append(entry)
-                self.rules = BlockList((*self.rules.entries, entry))
-                self.version += 1
-        self._tell(event)
+        if judgement.verdict is not Verdict.BLOCKED or key.kind not in ("address", "identity"):
+            return False
+        note = ", ".join(f"{reason} {count}" for reason, count in sorted(judgement.reasons.items()))
+        until = now + judgement.seconds
+        entry = Entry(key.kind, self._name(key), "block", "relay", now, until, "relay", note)
+        try:
+            self.store.put(entry)
+            return True
+        except ZmqsecError:
+            _log.warning("%s has no IP address, so that no rule can name it", key)  # a peer over ipc or inproc
+        except Exception as error:
+            _log.error("the block of %s cannot be written yet, it stands in this relay alone: %s", key, error)
+            self._unsaved.append(entry)
+            self.rules = BlockList((*self.rules.entries, entry))
+            self.version += 1
+        return False
 
     def _forgive(self, kind: str, value: str) -> None:
-        for peer in self.ledger:
-            if self._means(peer.key, kind, value):
-                self.ledger.forgive(peer.key)
+        for peer in self._meant(kind, value):
+            self.ledger.forgive(peer.key)
 
-    def _means(self, key: PeerKey, kind: str, value: str) -> bool:
-        if kind == "routing-id":
-            return key.kind == "routing-id" and key.value.partition("@")[0] == value
+    def _meant(self, kind: str, value: str) -> list[Peer]:
+        """The peers that an operator's words name."""
         if kind == "network":
-            return key.kind == "address" and BlockList([Entry("network", value)]).is_blocked(0, address=key.value)
-        return key.kind == kind and self._name(key) == value
+            inside = BlockList([Entry("network", value)])
+            return [
+                one for one in self.ledger if one.key.kind == "address" and inside.is_blocked(0, address=one.key.value)
+            ]
+        if kind == "routing-id":
+            return [one for one in self.ledger if one.key.kind == kind and one.key.value.partition("@")[0] == value]
+        return [one for one in self.ledger if one.key.kind == kind and self._name(one.key) == value]
 
     def _name(self, key: PeerKey) -> str:
         return fingerprint_text(fingerprint(bytes.fromhex(key.value))) if key.kind == "identity" else key.value
