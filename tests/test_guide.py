@@ -59,3 +59,18 @@ def test_guide_pin_is_one_that_a_keyring_takes(tmp_path: Path) -> None:
     assert public.name == "alice"
     assert trust.check(key, Role.RELAY) is None and trust.check(key, Role.SEND, b"weather.oslo") is None
     assert trust.check(key, Role.RECEIVE) is not None and trust.check(key, Role.SEND, b"sport") is not None
+
+
+def test_guide_relay_is_one_that_the_command_takes(tmp_path: Path) -> None:
+    from zmqsec.relay.config import RelayConfig
+
+    (text,) = (text for language, text in blocks("The relay") if language == "toml")
+    (tmp_path / "relay.toml").write_text(text)
+    found = RelayConfig.load(tmp_path / "relay.toml")
+    assert [(leg.name, leg.pattern) for leg in found.legs] == [("market", "pub-sub"), ("orders", "router-dealer")]
+    assert (found.name, found.memory_mib, found.legs[0].back.hwm, found.legs[1].policy.max_message) == (
+        "edge",
+        512,
+        10000,
+        65536,
+    )
