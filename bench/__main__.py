@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from . import goals, kernels, multicast, report
+from . import attestation, goals, kernels, multicast, report
 from .pushpull import SIZES, TRANSPORTS, measure
 
 
@@ -61,13 +61,18 @@ def main() -> None:
     if not options.quick:
         results["multicast"] = {str(size): multicast.measure(size, options.rounds) for size in multicast.COUNTS}
         say("multicast")
+        results["attestation"] = {str(size): attestation.measure(size, 99) for size in attestation.SIZES}
+        say("attestation")
         results["seal_open"] = seal_open()
     reached = [
         *goals.kernel_goals(results.get("kernels", {"rows": []})["rows"]),
         *goals.pushpull_goals(results["pushpull"]),
         *goals.multicast_goals(results.get("multicast", {})),
+        *attestation.attestation_goals(results.get("attestation", {})),
     ]
     results["goals"] = [{"name": one.name, "wanted": one.wanted, "got": one.got, "met": one.met} for one in reached]
+    if "attestation" in results:
+        print("\n" + attestation.text(results["attestation"]))
     print("\n" + report.text(results) + "\n\n" + goals.table(reached) + "\n")
     print(f"written: {report.save(results)} and {report.draw(results)}")
     if options.readme:
