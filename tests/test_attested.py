@@ -174,11 +174,12 @@ def test_attested_messages_under_a_clock_or_a_suite_in_python(net: Net, users_su
 
 def test_attested_asyncio_sockets(implementation: ModuleType, tmp_path: Path) -> None:
     async def main(net: Net) -> None:
-        push, pull = net.socket(zmq.PUSH, identity=ALICE), net.socket(zmq.PULL)
+        push, pull = net.socket(zmq.PUSH, identity=ALICE), net.socket(zmq.PULL, identity=BOB)
         net.join(push, pull)
-        await push.send(b"one")
+        sent = await push.send_message(body=[b"one"], to=BOB)
         assert await push.send_many([b"two", b"three"]) == 2
-        assert (await pull.recv_message()).origin.identity == ALICE.public
+        message = await pull.recv_message()
+        assert message.origin.identity == ALICE.public and message.id == sent
         assert [await pull.recv(), await pull.recv()] == [b"two", b"three"]
 
     with Net(implementation, tmp_path, zmqsec.asyncio.Context, attestation="required") as net:

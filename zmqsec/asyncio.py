@@ -335,10 +335,10 @@ class Socket(_Socket):
         flags_now = flags | _DONTWAIT
         await self._deliver(flags, lambda: give(msg_parts, flags_now, copy, track, envelope=envelope, **routing))
 
-    async def send_message(self, message: Message | None = None, *, flags: int = 0, **fields: Any) -> None:  # type: ignore[override]
+    async def send_message(self, message: Message | None = None, *, flags: int = 0, **fields: Any) -> bytes:  # type: ignore[override]
         """Seal and send a whole structure; see :meth:`zmqsec.Socket.send_message`."""
         give = super().send_message
-        await self._deliver(flags, lambda: give(message, flags=flags | _DONTWAIT, **fields))
+        return await self._deliver(flags, lambda: give(message, flags=flags | _DONTWAIT, **fields))
 
     async def send_many(  # type: ignore[override]
         self, messages: Iterable[Any], *, bundle: bool = False, flags: int = 0
