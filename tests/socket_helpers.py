@@ -45,6 +45,12 @@ class Net:
             socket.close(0)
         self.context.destroy(0)
 
+    def trusting(self, *identities: zmqsec.Identity) -> Net:
+        """This network, whose members trust these identities to send and to receive."""
+        for one in identities:
+            self.keyring.trust.pin(one.public)
+        return self
+
     def _tracked(self, socket: Any) -> Any:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RCVTIMEO, TIMEOUT)

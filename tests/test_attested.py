@@ -46,11 +46,9 @@ RELAYS = replace(PINNED, roles=Role.RELAY)
 
 def trusting(net: Net, *relays: Any) -> Net:
     """The network trusts Alice and Bob to send, and these to relay."""
-    for one in (ALICE, BOB):
-        net.keyring.trust.pin(one.public)
     for one in relays:
         net.keyring.trust.pin(one.public, RELAYS)
-    return net
+    return net.trusting(ALICE, BOB)
 
 
 @pytest.fixture

@@ -20,17 +20,11 @@ from zmqsec import Association, Message, PartsError, SocketError, limits
 HERE = Path(__file__).parent
 
 
-def trusting(net: Net) -> Net:
-    for one in (ALICE, BOB, SECOND):
-        net.keyring.trust.pin(one.public)
-    return net
-
-
 @pytest.fixture
 def net(implementation: ModuleType, tmp_path: Path) -> Iterator[Net]:
     """A network whose members are all identified."""
     with Net(implementation, tmp_path, attestation="required") as made:
-        yield trusting(made)
+        yield made.trusting(ALICE, BOB, SECOND)
 
 
 @pytest.fixture
@@ -225,7 +219,7 @@ def test_broker_that_exchanges_replies_is_caught(
     """Two clients with request and reply: what the other one should get is not taken, nor what the other one asked."""
     policy = {"attestation": "required"} if identified else {}
     with Net(implementation, tmp_path, **policy) as net:
-        trusting(net)
+        net.trusting(ALICE, BOB, SECOND)
         front, back = broker(how)
         server = net.socket(zmq.REP, **{"identity": SECOND} if identified else {})
         server.connect(back)
