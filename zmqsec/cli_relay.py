@@ -38,7 +38,7 @@ def relay(config: Path, check: bool) -> None:
     if check:
         click.echo(f"{config}: {len(loaded.legs)} legs, nothing wrong")
         return
-    from .relay.log import set_up
+    from .log import set_up
 
     handler = set_up(loaded.log)
     try:
@@ -48,7 +48,7 @@ def relay(config: Path, check: bool) -> None:
 
 
 def _run(config: RelayConfig) -> None:
-    from .relay.notify import notify, watchdog_seconds
+    from .notify import notify, watchdog_seconds
     from .relay.service import Service
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # of the threads to come too: they are all taken here

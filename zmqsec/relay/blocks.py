@@ -9,12 +9,13 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
+from ..database import make_engine, without_password
 from ..errors import ConfigError
 from ..identity import fingerprint_bytes, fingerprint_text
 
@@ -94,12 +95,12 @@ class BlockStore:
 
     def __init__(self, url: str) -> None:
         try:
-            self._engine = _engine(url)
+            self._engine = make_engine(url)
             with self._engine.begin() as connection:
                 _lock_schema(connection)
                 _metadata.create_all(connection)
         except (sql.exc.SQLAlchemyError, ImportError) as error:
-            raise ConfigError(f"block list {_without_password(url)}: {error}") from error
+            raise ConfigError(f"block list {without_password(url)}: {error}") from error
 
     def put(self, entry: Entry) -> Entry:
         """Enter a line, in place of an older one of the same kind, value and origin; the line as it is kept."""
@@ -205,40 +206,7 @@ def _columns(entry: Entry) -> dict[str, object]:
     return {column.name: getattr(entry, column.name) for column in _blocks.columns}
 
 
-def _engine(url: str) -> Engine:
-    options: dict[str, Any] = {"pool_pre_ping": True}
-    if sql.engine.make_url(url).database in (None, "", ":memory:") and url.startswith("sqlite"):
-        # SQLAlchemy gives each thread a list of its own there; all are to see one, and take turns at it.
-        options |= {"poolclass": sql.QueuePool, "pool_size": 1, "max_overflow": 0}
-        options["connect_args"] = {"check_same_thread": False}
-    engine = sql.create_engine(url, **options)
-    if engine.dialect.name not in ("sqlite", "postgresql"):
-        raise ConfigError(f"database {engine.dialect.name!r}: sqlite or postgresql is allowed")
-    if engine.dialect.name == "sqlite":
-
-        @sql.event.listens_for(engine, "connect")
-        def _prepare(connection: object, _record: object) -> None:
-            connection.isolation_level = None  # type: ignore[attr-defined]  # _begin says when a transaction begins
-            cursor = connection.cursor()  # type: ignore[attr-defined]
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA busy_timeout=5000")
-            cursor.close()
-
-        @sql.event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # two writers queue, instead of failing half-way
-
-    return engine
-
-
 def _lock_schema(connection: Connection) -> None:
     """Two relays that start at once make one table."""
     if connection.dialect.name == "postgresql":
         connection.execute(sql.text("SELECT pg_advisory_xact_lock(hashtext('zmqsec_blocks'))"))
-
-
-def _without_password(url: str) -> str:
-    try:
-        return sql.engine.make_url(url).render_as_string(hide_password=True)
-    except sql.exc.ArgumentError:
-        return "URL"

@@ -15,8 +15,8 @@ from zmq.utils import z85
 
 from .. import limits
 from ..errors import ConfigError
+from ..toml import Document, Table
 from .peers import Thresholds
-from .toml import Document, Table
 
 #: The patterns of a leg: the socket types in front, where traffic comes from, and behind.
 PATTERNS = {

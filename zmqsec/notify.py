@@ -1,4 +1,4 @@
-"""Words to systemd (floor 11): sd_notify(3) over the socket that NOTIFY_SOCKET names; nothing where there is none."""
+"""Words to systemd (floor 8): sd_notify(3) over the socket that NOTIFY_SOCKET names; nothing where there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TOML file that is read strictly (floor 11): every fault is told with the file, the line and the key."""
+"""A TOML file that is read strictly (floor 8): every fault is told with the file, the line and the key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import ConfigError
+from .errors import ConfigError
 
 if sys.version_info >= (3, 11):
     import tomllib

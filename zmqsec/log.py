@@ -1,4 +1,4 @@
-"""The log of a service (floor 11): lines for people, or JSON objects for machines, one a line on stderr."""
+"""The log of a service (floor 8): lines for people, or JSON objects for machines, one a line on stderr."""
 
 from __future__ import annotations
 
