@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,6 +99,38 @@ def test_blocks_are_shared_by_relays_that_start_and_write_at_once(url: str) -> N
     store = BlockStore(url)
     assert not failures and len(store.entries()) == 81
     store.close()
+
+
+def test_blocks_of_a_new_file_are_made_by_many_at_once(tmp_path: Path) -> None:
+    failures: list[BaseException] = []
+
+    def open_at_once(url: str, barrier: threading.Barrier) -> None:
+        try:
+            barrier.wait()
+            BlockStore(url).close()
+        except BaseException as error:
+            failures.append(error)
+
+    for number in range(50):
+        barrier = threading.Barrier(8)
+        arguments = (f"sqlite:///{tmp_path}/{number}.db", barrier)
+        threads = [threading.Thread(target=open_at_once, args=arguments) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
+def test_blocks_in_a_file_that_another_keeps_locked_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zmqsec.database.BUSY_MS", 200)
+    path = tmp_path / "blocks.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ConfigError, match="database is locked"):
+            BlockStore(f"sqlite:///{path}")
 
 
 def entry(kind: str, value: str, **fields: object) -> Entry:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from typing import Any
 
 import sqlalchemy as sql
@@ -30,13 +32,12 @@ def make_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:
 
         @sql.event.listens_for(engine, "connect")
         def _prepare(connection: object, _record: object) -> None:
-            connection.isolation_level = None  # type: ignore[attr-defined]  # _begin says when a transaction begins
-            cursor = connection.cursor()  # type: ignore[attr-defined]
-            cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA foreign_keys=ON")
-            cursor.execute(f"PRAGMA synchronous={synchronous}")
-            cursor.close()
+            assert isinstance(connection, sqlite3.Connection)
+            connection.isolation_level = None  # _begin says when a transaction begins
+            connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+            _write_ahead(connection)
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute(f"PRAGMA synchronous={synchronous}")
 
         @sql.event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -45,6 +46,19 @@ def make_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:
             connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Where two make a file write ahead at once, SQLite refuses one at once: its busy handler would wait for ever."""
+    until = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def without_password(url: str) -> str:
