@@ -13,8 +13,11 @@ for minor in 10 11 12 13; do
             git clone --quiet "$here" "$work/clone-$minor"
             cd "$work/clone-$minor"
             ZMQSEC_REQUIRE_C=1 "$work/venv-$minor/bin/python" -m pip install --quiet '.[test,suite3,relay,postgresql]'
-            rm -rf zmqsec
-            ZMQSEC_REQUIRE_C=1 "$work/venv-$minor/bin/python" -m pytest -q ${ARGS:-}
+            # From elsewhere and isolated, so that what is tested is what was installed and not the sources beside it.
+            cd "$work/venv-$minor"
+            bin/python -I -c 'import sys, zmqsec; sys.exit(not zmqsec.__file__.startswith(sys.prefix))'
+            ZMQSEC_REQUIRE_C=1 bin/python -I -m pytest -q -c "$work/clone-$minor/pyproject.toml" \
+                --rootdir "$work/clone-$minor" ${ARGS:-} "$work/clone-$minor/tests"
             found="$found 3.$minor"
             break
         fi
