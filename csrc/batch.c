@@ -1,22 +1,28 @@
 /* batch.c: seals and opens many messages (floor 4); spec, "The checks of a receiver", in that order. */
 #include "batch.h"
 
+#include "admit.h"
 #include "impl.h"
 
 #include <stdlib.h>
 
 /* -- seal ---------------------------------------------------------------------------------------------------------- */
 
+/* H of the message. */
+static size_t header_parts(const zs_seal_item *item) {
+    return item->header.len + (item->admits ? ZS_ADMIT_BYTES : 0);
+}
+
 zs_status zs_seal_measure(zs_seal_item *item, size_t max_message) {
     size_t body = 0;
-    if (item->header.len > ZS_MAX_HEADER_PARTS_BYTES) return ZS_TOO_LARGE;
+    if (header_parts(item) > ZS_MAX_HEADER_PARTS_BYTES) return ZS_TOO_LARGE;
     for (size_t i = 0; i < item->body_count; i++) {
         const zs_span *span = &item->body[i];
         if (span->len > ZS_MAX_PART_BYTES - ZS_PART_HEAD_BYTES) return ZS_TOO_LARGE;
         body += span->len + (size_t)span->form * ZS_PART_HEAD_BYTES; /* no head, one, or two */
         if (body > max_message) return ZS_TOO_LARGE;
     }
-    item->size = ZS_HEADER_BYTES + item->header.len + body + ZS_TAG_BYTES;
+    item->size = ZS_HEADER_BYTES + header_parts(item) + body + ZS_TAG_BYTES;
     if (item->size < ZS_MIN_SEALED_BYTES) return ZS_MALFORMED;
     return item->size > max_message ? ZS_TOO_LARGE : ZS_OK;
 }
@@ -62,23 +68,35 @@ static void seal_job(zs_aead_job *job, const zs_sender *sender, const zs_seal_it
     job->far_out = NULL;
 }
 
+/* The last header part of each, once all before it stands. */
+static void admit(const zs_sender *sender, const zs_seal_item *items, size_t count) {
+    uint8_t *fronts[ZS_BATCH];
+    size_t lens[ZS_BATCH];
+    for (size_t i = 0; i < count; i++) {
+        fronts[i] = items[i].out;
+        lens[i] = ZS_HEADER_BYTES + items[i].header.len;
+    }
+    zs_admit_seal(sender->libs, sender->admission_subkey, fronts, lens, count);
+}
+
 void zs_seal_prepare(const zs_sender *sender, uint64_t first_sequence, const zs_seal_item *items, size_t count,
                      zs_aead_job *jobs, size_t far_from) {
     uint8_t start[ZS_HEADER_BYTES];
     zs_wire_write(start, &(zs_header){.suite = sender->suite, .spi = sender->spi}, sender->session);
     for (size_t i = 0; i < count; i++) {
         const zs_seal_item *item = &items[i];
-        uint8_t *body = item->out + ZS_HEADER_BYTES + item->header.len, *tag;
+        uint8_t *body = item->out + ZS_HEADER_BYTES + header_parts(item), *tag;
         bool clear = (item->flags & ZS_FLAG_CLEAR_BODY) != 0;
         bool leaf = item->body_count == 1 && item->body->form == ZS_LEAF;
         memcpy(item->out, start, ZS_SEQUENCE_OFFSET);
-        zs_wire_finish(item->out, item->kind | item->flags, (uint16_t)item->header.len, first_sequence + i);
+        zs_wire_finish(item->out, item->kind | item->flags, (uint16_t)header_parts(item), first_sequence + i);
         if (item->header.len != 0) memcpy(item->out + ZS_HEADER_BYTES, item->header.data, item->header.len);
         jobs[i].far_in = NULL;
         if (leaf && !clear && item->body->len >= far_from) tag = write_near(body, item->body, &jobs[i]);
         else tag = write_spans(body, item->body, item->body_count);
         seal_job(&jobs[i], sender, item, first_sequence + i, body, tag);
     }
+    if (sender->admits) admit(sender, items, count);
 }
 
 /* -- open ---------------------------------------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ enum { ZS_BATCH = 64 };
 typedef struct zs_seal_item {
     uint8_t kind;
     uint8_t flags;
+    bool admits;    /* as the sender does; the admission follows the header parts */
     zs_span header; /* header parts, encoded */
     const zs_span *body;
     size_t body_count;

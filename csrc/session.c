@@ -33,6 +33,7 @@ void zs_sender_begin(zs_sender *sender, const zs_sodium *sodium, const uint8_t s
     zs_store32(input, sender->spi);
     memcpy(input + 4, session, ZS_SESSION_BYTES);
     zs_subkey(sodium, sender->subkey, sender->suite, sender->key, input);
+    if (sender->admits) sodium->hchacha20(sender->admission_subkey, input, sender->admission_key, NULL);
 }
 
 bool zs_table_init(zs_table *table, const zs_sodium *sodium, uint64_t now, uint32_t max_sessions) {

@@ -32,6 +32,10 @@ typedef struct zs_sender {
     uint8_t session[ZS_SESSION_BYTES];
     uint32_t spi;
     uint8_t suite;
+    bool admits; /* and then these; spec, "Admission" */
+    uint8_t admission_key[ZS_KEY_BYTES];
+    uint8_t admission_subkey[ZS_KEY_BYTES];
+    const zs_libs *libs;
 } zs_sender;
 
 /* One session that a receiver has authenticated. Its name is its id and its origin's key: nobody moves the window of

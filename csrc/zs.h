@@ -24,6 +24,7 @@ enum {
     ZS_KEY_BYTES = 32,
     ZS_MAX_HEADER_PARTS_BYTES = 0xFFFF,
     ZS_HCHACHA_INPUT_BYTES = 16,
+    ZS_ADMIT_BYTES = 26, /* the header part `admit` */
 
     ZS_PUBLIC_KEY_BYTES = 32, /* Ed25519 */
     ZS_SECRET_KEY_BYTES = 64, /* the seed and the public key */

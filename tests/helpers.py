@@ -34,6 +34,7 @@ class FakeAssociation:
     skew: int = limits.CLOCK_SKEW
     late_join: int = limits.REJECT_AFTER_TIME
     allow_clear: bool = True
+    admit: bool = False
     attestation: str = "none"
     hops_min: int = 0
     hops_max: int = limits.MAX_ATTESTATION_FRAMES

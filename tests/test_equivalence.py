@@ -137,10 +137,13 @@ class Pair:
     forms=st.lists(FORMS, min_size=1, max_size=8),
     suite=st.sampled_from([*SUITES, 200]),
     sequence=st.one_of(st.integers(0, LAST), st.integers(LAST - 10, LAST)),
+    admit=st.booleans(),
 )
-def test_equivalence_of_sealed_bytes_and_of_what_opens(forms: list[Any], suite: int, sequence: int) -> None:
+def test_equivalence_of_sealed_bytes_and_of_what_opens(
+    forms: list[Any], suite: int, sequence: int, admit: bool
+) -> None:
     """Byte for byte the same, and each message of one opens in the other, to the same message."""
-    association = FakeAssociation(suite=suite)
+    association = FakeAssociation(suite=suite, admit=admit)
     frames = sealed_by_both(forms, association, sequence)
     topics = [form.topic if isinstance(form, Message) else None for form in forms]
     pair = Pair(association, understood=["must", "note", "é"])

@@ -83,6 +83,7 @@ def test_association_unknown_suite_is_refused_with_those_there_are() -> None:
         ({"skew": -1}, "skew=-1: a whole number of seconds from 0"),
         ({"late_join": 1.5}, "late_join=1.5: a whole number"),
         ({"allow_clear": 1}, "allow_clear=1: True or False"),
+        ({"admit": "yes"}, "admit='yes': True or False"),
     ],
 )
 def test_association_policy_out_of_bounds_is_refused(policy: dict[str, object], message: str) -> None:
@@ -129,7 +130,13 @@ def test_association_equal_only_with_the_same_secret(key: Association) -> None:
 
 def test_file_round_trip_keeps_everything(tmp_path: Path) -> None:
     key = Association.generate(
-        'a "quoted"\\\n\x7fnamé', suite="xchacha20poly1305", lifetime=4000, skew=5, late_join=0, allow_clear=False
+        'a "quoted"\\\n\x7fnamé',
+        suite="xchacha20poly1305",
+        lifetime=4000,
+        skew=5,
+        late_join=0,
+        allow_clear=False,
+        admit=True,
     )
     key.save(tmp_path / "key.toml")
     assert Association.load(tmp_path / "key.toml") == key

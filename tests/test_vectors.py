@@ -18,6 +18,7 @@ from helpers import SUITES, FakeClock, hchacha20, outcome, register_users_suite
 from json_forms import association_from, attested_from, frame_from, message_from, part_from, receiver_from
 
 from zmqsec import limits, sodium
+from zmqsec.admission import check_admission, derive_admission_key
 from zmqsec.errors import Reason
 from zmqsec.identity import Identity
 
@@ -192,6 +193,17 @@ def test_frames_give_what_is_expected(implementation: ModuleType, vector: Vector
         items = channel.recv_many(1, 0, limits.FORM_MESSAGES)
         refusals = channel.take_refusals()
     assert [outcome(one) for one in (*items, *refusals)] == [vector["expect"]]
+
+
+@of([one for one in load("admissions.json") if "secret" in one])
+def test_admission_key_matches(vector: Vector) -> None:
+    assert derive_admission_key(bytes.fromhex(vector["secret"]), vector["spi"]).hex() == vector["admission_key"]
+
+
+@of([one for one in load("admissions.json") if "frame" in one])
+def test_admission_gives_what_is_expected(vector: Vector) -> None:
+    keys = {one["spi"]: bytes.fromhex(one["key"]) for one in vector["keys"]}
+    assert str(check_admission(bytes.fromhex(vector["frame"]), keys) or "admitted") == vector["expect"]
 
 
 def test_vectors_are_enough() -> None:

@@ -20,9 +20,10 @@ cdef class Batch:
     cdef object leader
     cdef zs_span header
     cdef uint8_t flags
+    cdef bint admits
     cdef size_t count, bytes, span_count, span_room, view_count, view_room
     cdef int clear(self) except -1
-    cdef int begin(self, bytes first, bytes lead) except -1
+    cdef int begin(self, bytes first, bytes lead, bint admits) except -1
     cdef int put_first(self, size_t max_message) except -1
     cdef int fill(self, list messages, size_t start, size_t max_message) except -1
     cdef int grow(self) except -1

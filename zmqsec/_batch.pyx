@@ -22,7 +22,7 @@ cdef class Batch:
     """Up to 64 messages about to be sealed: spans into the users' buffers, which it holds until `clear`."""
 
     def __cinit__(self):
-        self.begin(b"", b"")
+        self.begin(b"", b"", False)
 
     def __dealloc__(self):
         self.clear()
@@ -40,12 +40,12 @@ cdef class Batch:
         self.count = self.bytes = self.span_count = self.view_count = 0
         return 0
 
-    cdef int begin(self, bytes first, bytes lead) except -1:
-        """Header parts begin with `lead` from now on, empty where the session attests nothing.
+    cdef int begin(self, bytes first, bytes lead, bint admits) except -1:
+        """Header parts begin with `lead` from now on, empty where the session attests nothing, and end with an admission.
 
         Those of the batch's first message begin with `first`, which is longer or the same, where that fits.
         """
-        self.first, self.lead = first, lead
+        self.first, self.lead, self.admits = first, lead, admits
         self.header.data, self.header.len = <const uint8_t *>PyBytes_AS_STRING(lead), len(lead)
         self.flags = ZS_FLAG_ORIGIN_ATTESTED if lead else 0
         return 0
@@ -96,13 +96,14 @@ cdef class Batch:
 
     cdef size_t fill_bundle(self, list messages, size_t start, size_t max_message) except 0:
         """One bundle of messages of one part each, from `start` on; returns how many it took."""
-        cdef size_t taken = 0, fixed = ZS_HEADER_BYTES + ZS_TAG_BYTES + len(self.lead)
-        cdef size_t room = max_message - min(fixed, max_message), most = (ZS_MAX_PARTS - (2 if self.lead else 0)) // 2
+        cdef size_t taken = 0, heads = (2 if self.lead else 0) + self.admits, most = (ZS_MAX_PARTS - heads) // 2
+        cdef size_t fixed = ZS_HEADER_BYTES + ZS_TAG_BYTES + len(self.lead) + (ZS_ADMIT_BYTES if self.admits else 0)
+        cdef size_t room = max_message - min(fixed, max_message)
         cdef list some = messages[start:start + most]
         cdef size_t total = len(some)
         self.clear()
         memset(&self.items[0], 0, sizeof(self.items[0]))
-        self.items[0].flags, self.items[0].header = self.flags, self.header
+        self.items[0].flags, self.items[0].header, self.items[0].admits = self.flags, self.header, self.admits
         while taken < total:
             self.add_span(some[taken], ZS_LIST_OF_LEAF)
             self.bytes += self.spans[taken].len + 2 * ZS_PART_HEAD_BYTES
@@ -131,7 +132,7 @@ cdef class Batch:
         span = &self.spans[self.span_count]
         span.data, span.len = <const uint8_t *>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
         span.form = ZS_LEAF
-        item.kind, item.flags, item.body_count = ZS_KIND_DATA, self.flags, 1
+        item.kind, item.flags, item.admits, item.body_count = ZS_KIND_DATA, self.flags, self.admits, 1
         item.header.data, item.header.len = self.header.data, self.header.len
         self.bytes += span.len
         self.span_count += 1
@@ -142,7 +143,7 @@ cdef class Batch:
         cdef zs_seal_item *item = &self.items[self.count]
         cdef size_t i = self.count
         memset(item, 0, sizeof(item[0]))
-        item.flags, item.header = self.flags, self.header
+        item.flags, item.header, item.admits = self.flags, self.header, self.admits
         self.front_at[i] = self.body_at[i] = self.span_count
         self.front_counts[i] = 0
         if isinstance(message, Message):

@@ -7,6 +7,7 @@ cdef extern from "<stdbool.h>" nogil:
 cdef extern from "zs.h" nogil:
     enum:
         ZS_HEADER_BYTES
+        ZS_ADMIT_BYTES
         ZS_TAG_BYTES
         ZS_NONCE_OFFSET
         ZS_SESSION_OFFSET
@@ -182,6 +183,9 @@ cdef extern from "aead.h" nogil:
     size_t zs_aead_far_from(const zs_libs *libs, uint8_t suite)
     void zs_aead_seal_many(const zs_libs *libs, uint8_t suite, zs_aead_job *jobs, size_t count)
 
+cdef extern from "admit.h" nogil:
+    void zs_admission_key(const zs_sodium *sodium, uint8_t *key, const uint8_t *secret, uint32_t spi)
+
 cdef extern from "session.h" nogil:
     ctypedef struct zs_header:
         uint8_t suite
@@ -207,6 +211,9 @@ cdef extern from "session.h" nogil:
         uint8_t session[12]
         uint32_t spi
         uint8_t suite
+        c_bool admits
+        uint8_t admission_key[32]
+        const zs_libs *libs
     ctypedef struct zs_table:
         uint32_t session_count
     void zs_sender_begin(zs_sender *sender, const zs_sodium *sodium, const uint8_t *session)
@@ -222,6 +229,7 @@ cdef extern from "batch.h" nogil:
     ctypedef struct zs_seal_item:
         uint8_t kind
         uint8_t flags
+        c_bool admits
         zs_span header
         const zs_span *body
         size_t body_count

@@ -90,8 +90,8 @@ cdef class Channel(Grip):
         self.enter()
         try:
             batch.clear()
-            if batch.flags:
-                batch.begin(b"", b"")
+            if batch.flags or batch.admits != self.session.sender.admits:
+                batch.begin(b"", b"", self.session.sender.admits)
             batch.add_bytes(data)
             batch.measure(0, self.max_message)
             error = zs_channel_allocate(&self.channel, batch.items, 1)
@@ -139,7 +139,7 @@ cdef class Channel(Grip):
         self.enter()
         try:
             while sent < <size_t>len(messages):
-                self.batch.begin(self.session.next_lead(), self.session.lead)
+                self.batch.begin(self.session.next_lead(), self.session.lead, self.session.sender.admits)
                 taken = self.batch.fill_bundle(messages, sent, self.max_message)
                 if self.send_batch(flags) == 0:
                     break
@@ -156,7 +156,7 @@ cdef class Channel(Grip):
         self.enter()
         try:
             while sent < <size_t>len(messages):
-                self.batch.begin(self.session.next_lead(), self.session.lead)
+                self.batch.begin(self.session.next_lead(), self.session.lead, self.session.sender.admits)
                 self.batch.fill(messages, sent, self.max_message)
                 went = self.send_batch(flags)
                 sent += went

@@ -45,7 +45,7 @@ cdef class Session:
 
     def __init__(self, association, *, clock=time.time, random=random_bytes, sequence=0, rotate=True, identity=None,
                  attest="none", routing_id=b"", show=None):
-        cdef bytes key = derive_suite_key(association.secret, association.suite, association.spi)
+        cdef bytes key = derive_suite_key(association.secret, association.suite, association.spi), secret
         if not 0 <= sequence <= L.MAX_SEQUENCE:
             raise AssociationError(f"sequence {sequence}: 0 to {L.MAX_SEQUENCE} is allowed")
         self.association = association
@@ -53,6 +53,11 @@ cdef class Session:
         self.real_time = clock is time.time
         memcpy(self.sender.key, PyBytes_AS_STRING(key), L.KEY_BYTES)
         self.sender.spi, self.sender.suite = association.spi, association.suite
+        self.sender.admits, self.sender.libs = association.admit, engine_libs()
+        if association.admit:
+            secret = bytes(association.secret)
+            zs_admission_key(&engine_libs().sodium, self.sender.admission_key,
+                             <const uint8_t *>PyBytes_AS_STRING(secret), association.spi)
         self.suite = None if zs_aead_is_native(engine_libs(), association.suite) else suite_by_number(association.suite)
         self.past = deque(maxlen=L.KEPT_SESSIONS)
         self.identity, self.attest = check_attest(identity, attest), attest
@@ -100,8 +105,9 @@ cdef class Session:
 
     @property
     def lead_size(self):
-        """How many parts, at most, header parts begin with here, and the bytes of those that are always there."""
-        return (0 if self.identity is None else 1 if self.show is None else 2), len(self.lead)
+        """How many parts, at most, are written into the header here, and the bytes of those that are always there."""
+        parts = 0 if self.identity is None else 1 if self.show is None else 2
+        return parts + self.sender.admits, len(self.lead) + (ZS_ADMIT_BYTES if self.sender.admits else 0)
 
     def attest_many(self, sealed):
         """The attestations of sealed parts of this session: one signature for each, or with "batch" for up to 64."""
@@ -356,7 +362,7 @@ def seal_many(messages, Session session not None):
     cdef bytes sealed
     try:
         while done < <size_t>len(items):
-            batch.begin(session.next_lead(), session.lead)
+            batch.begin(session.next_lead(), session.lead, session.sender.admits)
             batch.fill(items, done, L.MAX_PART_BYTES)
             first = session.take(batch.count)
             sender = session.sender

@@ -5,7 +5,7 @@
 import zmq
 
 from . import limits as L
-from .address import is_address
+from .address import is_ours
 from .errors import REASONS, PartsError, Refusal
 from .message import Message, Metadata
 from .parts import as_bytes
@@ -157,7 +157,7 @@ cdef object message_of(const zs_open_item *item, object view, size_t offset, obj
     cdef list rest = []
     cdef dict metadata = {}
     for part in parts_of(header, len(header), None, 0):
-        if is_address(part) or isinstance(part, Metadata) and part.name == "topic":
+        if is_ours(part):
             continue
         if isinstance(part, Metadata) and part.name not in metadata:
             metadata[part.name] = part if part.critical else part.value

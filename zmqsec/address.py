@@ -26,6 +26,7 @@ _GIVEN_AS: Final = {
     "to": "give it as Message.to",
     "reply-to": "give it as Message.reply_to",
     "cred": "it comes with attest=, from the keyring",
+    "admit": "it comes with the association's admit",
 }
 
 
@@ -39,16 +40,19 @@ class Address:
     credential: bytes | None = None
 
 
-def is_address(part: Part) -> bool:
-    """Is this part of a header list routing metadata? Critical metadata of such a name is not."""
-    return isinstance(part, Metadata) and not part.critical and part.name in FORMS
+def is_ours(part: Part) -> bool:
+    """Is this part of a header list metadata that zmqsec writes itself, and no user's?
+
+    The topic may be critical, and nothing else of these names.
+    """
+    return isinstance(part, Metadata) and part.name in _GIVEN_AS and (part.name == "topic" or not part.critical)
 
 
 def read_address(header: Sequence[Part]) -> Address:
     """The routing metadata of a header list; PartsRefused for a length or a second one of a name."""
     found: dict[str, bytes] = {}
     for part in header:
-        if isinstance(part, Metadata) and is_address(part):
+        if isinstance(part, Metadata) and not part.critical and part.name in FORMS:
             least, most = FORMS[part.name]
             if part.name in found or not least <= len(part.value) <= most:
                 raise PartsRefused(Reason.MALFORMED)
@@ -66,7 +70,7 @@ def fingerprint_of(peer: Any, what: str = "to") -> bytes:
 
 def check_name(name: str, critical: bool) -> None:
     """Refuse a user's metadata of a name that zmqsec itself writes into a message's header parts."""
-    if name == "topic" or (name in FORMS and not critical):
+    if name == "topic" or (name in _GIVEN_AS and not critical):
         raise PartsError(f"metadata {name!r} is written by zmqsec itself; {_GIVEN_AS[name]}")
 
 

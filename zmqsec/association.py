@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import limits
+from .admission import AdmissionKey, derive_admission_key
 from .backend import implementation
 from .errors import AssociationError, IdentityError, KeyFileError, SuiteError
 from .identity import PublicIdentity
@@ -60,9 +61,10 @@ class Association(_Secret):
     `secret` is 32 bytes, `spi` 1 to 2^32 - 1, `suite` the suite's number. Policy, in seconds: a session is accepted
     until `lifetime` after its start, at most `skew` before it, and if it began no more than `late_join` before the
     receiver did (0: only what began after it; spec, "Late joiners"). `allow_clear` accepts messages that are
-    authenticated and not encrypted. With ``attestation="required"`` a message must have been signed by an identity that
-    the receiver trusts. It comes by at least `hops_min` and at most `hops_max` hops that signed it, and by each of
-    `hops`, which are public keys; where hops are demanded the receiver must trust all of them, these excepted.
+    authenticated and not encrypted. With `admit` senders show relays that they are members (spec, "Admission").
+    With ``attestation="required"`` a message must have been signed by an identity that the receiver trusts. It comes
+    by at least `hops_min` and at most `hops_max` hops that signed it, and by each of `hops`, which are public keys;
+    where hops are demanded the receiver must trust all of them, these excepted.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Association(_Secret):
     skew: int = limits.CLOCK_SKEW
     late_join: int = limits.REJECT_AFTER_TIME
     allow_clear: bool = True
+    admit: bool = False
     attestation: Literal["none", "required"] = "none"
     hops_min: int = 0
     hops_max: int = limits.MAX_ATTESTATION_FRAMES
@@ -93,8 +96,9 @@ class Association(_Secret):
         _check_seconds("lifetime", self.lifetime, limits.REKEY_AFTER_TIME)
         _check_seconds("skew", self.skew, 0)
         _check_seconds("late_join", self.late_join, 0)
-        if not isinstance(self.allow_clear, bool):
-            raise AssociationError(f"allow_clear={self.allow_clear!r}: True or False is allowed")
+        for name in ("allow_clear", "admit"):
+            if not isinstance(getattr(self, name), bool):
+                raise AssociationError(f"{name}={getattr(self, name)!r}: True or False is allowed")
         if self.attestation not in ("none", "required"):
             raise AssociationError(f"attestation={self.attestation!r}: 'none' or 'required' is allowed")
         object.__setattr__(self, "hops", _check_hops(self.hops_min, self.hops_max, self.hops))
@@ -121,6 +125,10 @@ class Association(_Secret):
             object.__setattr__(made, "spi", implementation.derive_spi(made.secret))
         return made
 
+    def admission(self) -> AdmissionKey:
+        """The key by which relays know members' messages, and which opens none of them."""
+        return AdmissionKey(self.name, self.spi, derive_admission_key(self.secret, self.spi))
+
     @property
     def suite_name(self) -> str:
         """The suite's name."""
@@ -139,6 +147,7 @@ class Association(_Secret):
             f"skew = {self.skew}",
             f"late_join = {self.late_join}",
             f"allow_clear = {'true' if self.allow_clear else 'false'}",
+            f"admit = {'true' if self.admit else 'false'}",
             f"attestation = {toml_string(self.attestation)}",
             f"hops_min = {self.hops_min}",
             f"hops_max = {self.hops_max}",

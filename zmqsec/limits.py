@@ -23,6 +23,7 @@ SEQUENCE_OFFSET: Final = 24
 SESSION_BYTES: Final = 12
 KEY_BYTES: Final = 32
 MAX_HEADER_PARTS_BYTES: Final = 0xFFFF
+ADMIT_BYTES: Final = 26
 
 # Ed25519 (spec: "Signatures", "Identities").
 PUBLIC_KEY_BYTES: Final = 32

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import limits
-from .address import Address, fingerprint_of, is_address, read_address
+from .address import Address, fingerprint_of, is_ours, read_address
 from .attestation import Attestation, Trees, commitment_of
 from .errors import AssociationError, Reason, Refusal, SocketError
 from .header import Header, derive_suite_key
@@ -281,16 +281,16 @@ class Receiver:
 def _split_metadata(front: Sequence[Part]) -> tuple[dict[str, bytes | Metadata], list[Part]]:
     """The first metadata of each name as a mapping, everything else in the header as a list.
 
-    Topic and routing metadata stand in the message's own fields.
+    Topic and routing metadata stand in the message's own fields, and an admission is for relays.
     """
     metadata: dict[str, bytes | Metadata] = {}
     rest: list[Part] = []
     for part in front:
-        if is_address(part):
+        if is_ours(part):
             continue
-        if not isinstance(part, Metadata) or (part.name != "topic" and part.name in metadata):
+        if not isinstance(part, Metadata) or part.name in metadata:
             rest.append(part)
-        elif part.name != "topic":
+        else:
             metadata[part.name] = part if part.critical else part.value
     return metadata, rest
 

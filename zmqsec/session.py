@@ -10,6 +10,7 @@ from typing import Any
 
 from . import limits, sodium
 from .address import check_name, encode_address
+from .admission import admission_part, derive_admission_key
 from .attestation import Attester
 from .errors import AssociationError, PartsError, SequenceExhausted, SocketError
 from .header import Header, derive_suite_key
@@ -71,6 +72,7 @@ class Session:
         self.session_id, self.sequence = b"", 0
         self.suite: Suite = suite_by_number(association.suite)
         self.key = derive_suite_key(association.secret, association.suite, association.spi)
+        self.admission_key = derive_admission_key(association.secret, association.spi) if association.admit else None
         self._clock, self._random, self._may_rotate = clock, random, rotate
         self._past: deque[tuple[bytes, int]] = deque(maxlen=limits.KEPT_SESSIONS)
         self.identity, self.attest = check_attest(identity, attest), attest
@@ -99,8 +101,14 @@ class Session:
 
     @property
     def lead_size(self) -> tuple[int, int]:
-        """How many parts, at most, header parts begin with here, and the bytes of those that are always there."""
-        return (0 if self.identity is None else 1 if self._show is None else 2), len(self.lead)
+        """How many parts, at most, are written into the header here, and the bytes of those that are always there."""
+        parts = 0 if self.identity is None else 1 if self._show is None else 2
+        return parts + (self.admission_key is not None), len(self.lead) + self.admission_size
+
+    @property
+    def admission_size(self) -> int:
+        """Bytes of the admission behind the header parts of each message, 0 where there is none."""
+        return 0 if self.admission_key is None else limits.ADMIT_BYTES
 
     def attest_many(self, sealed: Sequence[bytes]) -> list[bytes]:
         """The attestations of sealed parts of this session: one signature for each, or with "batch" for up to 64."""
@@ -176,22 +184,25 @@ def _seal_one(session: Session, sequence: int, message: Message, header_parts: b
         suite=session.association.suite,
         kind=message.kind,
         flags=(limits.FLAG_CLEAR_BODY if clear else 0) | (limits.FLAG_ORIGIN_ATTESTED if session.identity else 0),
-        header_parts=len(header_parts),
+        header_parts=len(header_parts) + session.admission_size,
         spi=session.association.spi,
         session=session.session_id,
         sequence=sequence,
     )
-    front = header.encode() + header_parts + (body if clear else b"")
+    front = header.encode() + header_parts
+    if session.admission_key is not None:
+        front += admission_part(session.admission_key, front)
+    front += body if clear else b""
     nonce = front[limits.NONCE_OFFSET : limits.HEADER_BYTES]
     return front + session.suite.seal(session.key, nonce, front, b"" if clear else body)
 
 
-def _fits(header_parts: bytes, body: bytes, max_message: int) -> bool:
-    size = limits.HEADER_BYTES + len(header_parts) + len(body) + limits.TAG_BYTES
-    return limits.MIN_SEALED_BYTES <= size <= max_message and len(header_parts) <= limits.MAX_HEADER_PARTS_BYTES
+def _fits(header_parts: int, body: bytes, max_message: int) -> bool:
+    size = limits.HEADER_BYTES + header_parts + len(body) + limits.TAG_BYTES
+    return limits.MIN_SEALED_BYTES <= size <= max_message and header_parts <= limits.MAX_HEADER_PARTS_BYTES
 
 
-def _measure(index: int, header_parts: bytes, body: bytes, max_message: int) -> None:
+def _measure(index: int, header_parts: int, body: bytes, max_message: int) -> None:
     if not _fits(header_parts, body, max_message):
         raise PartsError(
             f"message {index} cannot be sealed: its sealed part would pass {max_message} bytes "
@@ -211,9 +222,9 @@ def seal_many(messages: Iterable[Any], session: Session, *, max_message: int = l
             if message.protect not in ("sealed", "authenticated"):
                 raise PartsError(f"protect={message.protect!r}: 'sealed' or 'authenticated' is allowed")
             header_parts, body = _encode_header_parts(message, lead), encode_parts(message.body)
-            if lead != session.lead and not _fits(header_parts, body, max_message):
+            if lead != session.lead and not _fits(len(header_parts) + session.admission_size, body, max_message):
                 header_parts = _encode_header_parts(message, session.lead)
-            _measure(index, header_parts, body, max_message)
+            _measure(index, len(header_parts) + session.admission_size, body, max_message)
             ready.append((message, header_parts, body))
             lead = session.lead
         first = session.reserve(len(ready))

@@ -21,7 +21,7 @@ GOOD = seal_raw(ONE, leaf(b"hello"))
 
 
 #: What a vector's association says only where it is not the default.
-ASKED = ("attestation", "hops_min", "hops_max", "hops")
+ASKED = ("admit", "attestation", "hops_min", "hops_max", "hops")
 
 
 def association_to(association: FakeAssociation) -> dict[str, Any]:

@@ -14,6 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:1] = [str(HERE.parent), str(HERE.parent.parent)]
 sys.path.append(str(HERE))
 
+from admission_cases import admission_vectors  # noqa: E402
 from attestation_cases import attestation_vectors  # noqa: E402
 from credential_cases import credential_vectors, revocation_vectors  # noqa: E402
 from frame_cases import frame_vectors  # noqa: E402
@@ -36,6 +37,7 @@ FILES = {
     "credentials.json": (credential_vectors, "Credentials: what they say and permit, or why they are none."),
     "revocations.json": (revocation_vectors, "Revocation lists: what they say, or why they are none."),
     "attestations.json": (attestation_vectors, "Attestations: what signs to which frames, and what receivers do."),
+    "admissions.json": (admission_vectors, "Admission: keys, and what a relay that holds them lets in."),
     "frames.json": (frame_vectors, "ZeroMQ messages of several frames, and what becomes of them."),
 }
 

@@ -131,6 +131,32 @@ def sealed_vectors() -> Iterator[Vector]:
         "a bundle with a topic and a readable body",
         Message(kind=1, body=[[b"one"], [b"two"]], topic=b"t", protect="authenticated"),
     )
+    for number, association in BY_SUITE.items():
+        yield sealed(
+            f"suite-{number}-admit",
+            f"suite {number}: an admission is the last header part",
+            plain,
+            association=replace(association, admit=True),
+        )
+    member = replace(ONE, admit=True)
+    yield sealed(
+        "admit-last",
+        "the admission stands behind the topic, metadata and header parts, and covers them",
+        Message(body=[b"a"], topic=b"t", metadata={"note": b"bob"}, header=[b"h", [b"i"]]),
+        association=member,
+    )
+    yield sealed(
+        "admit-clear",
+        "the admission does not cover a readable body; the tag does",
+        Message(body=[b"a"], protect="authenticated"),
+        association=member,
+    )
+    yield sealed(
+        "admit-bundle",
+        "one admission for a bundle",
+        Message(kind=1, body=[[b"one"], [b"two"]]),
+        association=member,
+    )
     yield sealed("spi-smallest", "SPI 1", plain, association=replace(ONE, spi=1))
     yield sealed("spi-largest", "SPI 2^32 - 1", plain, association=replace(ONE, spi=0xFFFFFFFF))
     yield sealed("sequence-largest", "sequence number 2^32 - 1", plain, sequence=(1 << 32) - 1)
