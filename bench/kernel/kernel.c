@@ -88,7 +88,7 @@ int main(int argc, char **argv) {
     size_t count = strtoul(argv[2], NULL, 10);
     pause_us = strtoul(argv[3], NULL, 10);
     CHECK(tier != NULL && count > 0 && count <= MAX_BATCH, "tier or batch");
-    test_load_sodium(&sodium, NULL);
+    test_load_sodium(&sodium);
     test_fill(keys, sizeof keys);
     for (int a = 4; a < argc; a++) {
         bool mixed = strcmp(argv[a], "mixed") == 0;
@@ -100,8 +100,10 @@ int main(int argc, char **argv) {
         test_fill(&ads[0][0], sizeof ads);
         for (size_t i = 0; i < count; i++) {
             size_t len = mixed ? test_below(size) : size;
-            jobs[i] = (zs_aead_job){keys, 1000 + i, ads[i], AD_BYTES, from + stride * i + 32, to + stride * i + 1500, /* far from 4 KiB aliases of the input */
-                                    len, tags[i], ZS_OK};
+            /* The output stands far from 4 KiB aliases of the input. */
+            jobs[i] = (zs_aead_job){.key = keys, .sequence = 1000 + i, .ad = ads[i], .ad_len = AD_BYTES,
+                                    .in = from + stride * i + 32, .out = to + stride * i + 1500, .len = len,
+                                    .tag = tags[i]};
         }
         measure(tier, plain, argv[a], count);
         free(from), free(to);
