@@ -23,7 +23,7 @@ static __attribute__((noinline)) void make(zs_ahead_stream stream, const uint8_t
     }
 }
 
-ZS_STACK_WIPER512(wipe_stack, 4 * 1024)
+ZS_STACK_WIPER(wipe_stack, 4 * 1024)
 
 void zs_ahead_make_avx512(zs_ahead_stream stream, const uint8_t key[ZS_KEY_BYTES], uint64_t first, size_t blocks) {
     make(stream, key, first, blocks);
@@ -64,7 +64,7 @@ static __attribute__((noinline)) void authenticate_long(const zs_aead_job *job, 
     zs_wipe_lines(&wide, offsetof(zs_poly1_wide, bulk) + sizeof wide.bulk[0]);
 }
 
-ZS_STACK_WIPER512(wipe_few, 512)
+ZS_STACK_WIPER(wipe_few, 512)
 
 static void authenticate(const zs_aead_job *job, const uint8_t *key, const uint8_t *text, uint64_t tag[2]) {
     if (job->ad_len < ZS_POLY1_WIDE_FROM) authenticate_short(job, key, text, tag);

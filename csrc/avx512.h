@@ -6,6 +6,7 @@
 #ifndef ZS_AVX512_H
 #define ZS_AVX512_H
 
+#include "jobs.h"
 #include "kernels.h"
 
 #ifdef ZS_HAVE_X86_KERNELS
@@ -14,30 +15,7 @@
 #define ZS_AVX512_BEGIN ZS_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512ifma,avx512vbmi2,bmi2")
 #define ZS_AVX512_END ZS_TARGET_END
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum { ZS_LANES16 = 16 };
-
-ZS_AVX512_BEGIN
-
-typedef uint8_t zs_line __attribute__((vector_size(64), aligned(1), may_alias));
-
-/* As zs_wipe, of whole lines of 64 bytes, a number that the compiler knows. */
-INLINE void zs_wipe_lines(void *p, size_t bytes) {
-    zs_line *line = (zs_line *)p;
-#pragma GCC unroll 64
-    for (size_t i = 0; i < bytes / 64; i++) line[i] = (zs_line){0};
-    __asm__ __volatile__("" : : "r"(p) : "memory");
-}
-
-ZS_AVX512_END
-
-/* As ZS_STACK_WIPER, a third of its time for a short message. Between ZS_AVX512_BEGIN and ZS_AVX512_END. */
-#define ZS_STACK_WIPER512(name, bytes)                   \
-    static __attribute__((noinline)) void name(void) {  \
-        _Alignas(64) uint8_t below[bytes];               \
-        zs_wipe_lines(below, sizeof below);              \
-    }
 
 /* Sixteen messages side by side; where there are fewer, the first stands in the other lanes too. */
 typedef struct zs_group16 {
@@ -145,23 +123,6 @@ void zs_poly1_finish(zs_poly1 *p, uint64_t ad_len, uint64_t len, uint64_t tag[2]
 
 /* Any number of messages one after the other, their blocks in common lanes (stream_avx512.c). Wipes what it leaves. */
 void zs_stream_avx512(zs_aead_job *const *jobs, size_t count, bool opening);
-
-/* What was computed becomes the job's tag; or is compared with it, and the output of what is forged wiped. True if the
- * job is well. */
-static inline bool zs_hand_tag(zs_aead_job *job, uint64_t tag0, uint64_t tag1, bool opening) {
-    if (!opening) {
-        zs_store64(job->tag, tag0);
-        zs_store64(job->tag + 8, tag1);
-        job->status = ZS_OK;
-        return true;
-    }
-    uint64_t differ = (zs_load64(job->tag) ^ tag0) | (zs_load64(job->tag + 8) ^ tag1);
-    job->status = differ == 0 ? ZS_OK : ZS_FORGED;
-    if (differ == 0) return true;
-    zs_wipe(job->out, job->far_out == NULL ? job->len : ZS_NEAR_BYTES);
-    if (job->far_out != NULL) zs_wipe(job->far_out, job->len - ZS_NEAR_BYTES);
-    return false;
-}
 
 #endif
 #endif

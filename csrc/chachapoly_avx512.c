@@ -14,18 +14,13 @@ enum {
     STREAM_WIDE_FIXED = 120,
     STREAM_WIDE_BLOCK = 17,
     STREAM_ALWAYS = 3,     /* messages or fewer */
-    LONG_BLOCKS = ZS_AVX512_FAR_FROM / 64,
-    WINDOW = 256           /* messages that are sorted together */
+    LONG_BLOCKS = ZS_AVX512_FAR_FROM / 64
 };
-
-static size_t blocks_of(const zs_aead_job *job) {
-    return job->len > LONG_BLOCKS * 64 ? LONG_BLOCKS : (job->len + 63) / 64;
-}
 
 static size_t stream_cost(zs_aead_job *const *jobs, size_t count) {
     size_t cost = 0;
     for (size_t i = 0; i < count; i++) {
-        size_t blocks = blocks_of(jobs[i]);
+        size_t blocks = zs_text_blocks(jobs[i], LONG_BLOCKS);
         size_t narrow = STREAM_FIXED + STREAM_BLOCK * blocks, wide = STREAM_WIDE_FIXED + STREAM_WIDE_BLOCK * blocks;
         cost += narrow < wide ? narrow : wide;
     }
@@ -34,9 +29,9 @@ static size_t stream_cost(zs_aead_job *const *jobs, size_t count) {
 
 /* Up to sixteen messages, the longest last. */
 static bool is_stream(zs_aead_job *const *jobs, size_t count) {
-    size_t longest = blocks_of(jobs[count - 1]);
+    size_t longest = zs_text_blocks(jobs[count - 1], LONG_BLOCKS);
     if (longest >= LONG_BLOCKS) return true;
-    if (count == ZS_LANES16 && longest == blocks_of(jobs[0])) return false; /* as it would come out */
+    if (count == ZS_LANES16 && longest == zs_text_blocks(jobs[0], LONG_BLOCKS)) return false; /* as it would come out */
     return stream_cost(jobs, count) < LANES_FIXED + LANES_BLOCK * longest;
 }
 
@@ -57,29 +52,16 @@ static void send_both(zs_pair16 *p, zs_aead_job *const *jobs, size_t count, bool
     if (rest > 0) send(p, after, rest, opening);
 }
 
-/* Shortest first, so that the lanes of a group end together. */
-static void sort(zs_aead_job **sorted, zs_aead_job *jobs, size_t count) {
-    uint16_t start[LONG_BLOCKS + 2] = {0};
-    for (size_t i = 0; i < count; i++) start[blocks_of(&jobs[i]) + 1]++;
-    for (size_t b = 1; b < LONG_BLOCKS + 1; b++) start[b] = (uint16_t)(start[b] + start[b - 1]);
-    for (size_t i = 0; i < count; i++) sorted[start[blocks_of(&jobs[i])]++] = &jobs[i];
-}
-
 static void walk_window(zs_pair16 *p, zs_aead_job *jobs, size_t count, bool opening) {
-    zs_aead_job *order[WINDOW];
-    bool sorted = true;
-    for (size_t i = 0; i < count; i++) {
-        order[i] = &jobs[i];
-        if (i > 0 && blocks_of(&jobs[i]) < blocks_of(&jobs[i - 1])) sorted = false;
-    }
-    if (!sorted) sort(order, jobs, count);
+    zs_aead_job *order[ZS_WINDOW];
+    zs_sort_jobs(order, jobs, count, LONG_BLOCKS);
     for (size_t from = 0; from < count; from += 2 * ZS_LANES16) {
         send_both(p, order + from, count - from < 2 * ZS_LANES16 ? count - from : 2 * ZS_LANES16, opening);
     }
 }
 
 ZS_AVX512_BEGIN
-ZS_STACK_WIPER512(wipe_stack, 4 * 1024)
+ZS_STACK_WIPER(wipe_stack, 4 * 1024)
 ZS_AVX512_END
 
 static void walk(zs_aead_job *jobs, size_t count, bool opening) {
@@ -91,8 +73,8 @@ static void walk(zs_aead_job *jobs, size_t count, bool opening) {
     }
     zs_pair16 p;
     p.raised = false;
-    for (size_t from = 0; from < count; from += WINDOW) {
-        walk_window(&p, jobs + from, count - from < WINDOW ? count - from : WINDOW, opening);
+    for (size_t from = 0; from < count; from += ZS_WINDOW) {
+        walk_window(&p, jobs + from, count - from < ZS_WINDOW ? count - from : ZS_WINDOW, opening);
     }
     wipe_stack();
     zs_lanes_wipe(&p);

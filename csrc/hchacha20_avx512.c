@@ -45,7 +45,7 @@ static __attribute__((noinline)) void hchacha16(zs_subkey_job *jobs, size_t coun
 #undef STORE
 }
 
-ZS_STACK_WIPER512(wipe_stack, 1024)
+ZS_STACK_WIPER(wipe_stack, 1024)
 
 /* One or two jobs are done sooner by libsodium. */
 void zs_hchacha20_many_avx512(const zs_sodium *sodium, zs_subkey_job *jobs, size_t count) {

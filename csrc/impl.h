@@ -45,13 +45,26 @@ static inline void zs_wipe(void *p, size_t n) {
     __asm__ __volatile__("" : : "r"(p) : "memory");
 }
 
+#define INLINE static inline __attribute__((always_inline))
+
+typedef uint8_t zs_line __attribute__((vector_size(64), aligned(1), may_alias));
+
+/* The same of whole lines of 64 bytes, a number that the compiler knows: sooner than memset, and no call, so that the
+ * loader, which may have to find memset first, puts no registers on the stack. */
+INLINE void zs_wipe_lines(void *p, size_t bytes) {
+    zs_line *line = (zs_line *)p;
+#pragma GCC unroll 64
+    for (size_t i = 0; i < bytes / 64; i++) line[i] = (zs_line){0};
+    __asm__ __volatile__("" : : "r"(p) : "memory");
+}
+
 /* Defines a function that clears what functions called before from the same place have left below it on the stack,
- * spilled registers above all. `bytes` is more than their frames take together; test_stack.c looks whether it is.
- * Inlined it would be part of its caller's frame and miss theirs. */
+ * spilled registers above all. `bytes`, whole lines, is more than their frames take together; test_stack.c looks
+ * whether it is. Inlined it would be part of its caller's frame and miss theirs. */
 #define ZS_STACK_WIPER(name, bytes)                      \
     static __attribute__((noinline)) void name(void) {  \
-        uint8_t below[bytes];                            \
-        zs_wipe(below, sizeof below);                    \
+        _Alignas(64) uint8_t below[bytes];               \
+        zs_wipe_lines(below, sizeof below);              \
     }
 
 /* Equality of two 16-byte tags without a secret-dependent branch. */

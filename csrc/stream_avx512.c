@@ -20,11 +20,6 @@ enum {
     MOST_OF_ONE = ZS_LANES16 + 4 /* up to so many, sixteen and then the rest are sooner made than MOST */
 };
 
-typedef struct cursor {
-    size_t job;   /* which message the next block belongs to */
-    size_t block; /* and which of its blocks */
-} cursor;
-
 typedef struct machine {
     zs_poly1 mac;
     zs_poly1_wide *wide;
@@ -34,10 +29,6 @@ typedef struct machine {
     size_t run;            /* the message whose key all lanes of cipher[0] hold, SIZE_MAX if they do not */
 } machine;
 
-static size_t blocks_of(const zs_aead_job *job) {
-    return 1 + (job->len + 63) / 64;
-}
-
 static const uint8_t *in_at(const zs_aead_job *job, size_t at) {
     return job->far_in != NULL && at >= ZS_NEAR_BYTES ? job->far_in + (at - ZS_NEAR_BYTES) : job->in + at;
 }
@@ -46,39 +37,21 @@ static uint8_t *out_at(const zs_aead_job *job, size_t at) {
     return job->far_out != NULL && at >= ZS_NEAR_BYTES ? job->far_out + (at - ZS_NEAR_BYTES) : job->out + at;
 }
 
-/* The blocks from `c` on, MOST at most. */
-static size_t count_blocks(zs_aead_job *const *jobs, size_t count, cursor c) {
-    size_t blocks = blocks_of(jobs[c.job]) - c.block;
-    while (blocks < MOST && ++c.job < count) blocks += blocks_of(jobs[c.job]);
-    return blocks < MOST ? blocks : MOST;
-}
-
-/* Keys, numbers and counters of the blocks from `c` on; the last one's again in lanes that are too many. */
-static void fill(const uint8_t **key, uint64_t *sequence, uint32_t *counter, size_t lanes, zs_aead_job *const *jobs,
-                 size_t count, cursor c) {
-    for (size_t i = 0; i < lanes; i++) {
-        const zs_aead_job *job = jobs[c.job];
-        key[i] = job->key, sequence[i] = job->sequence, counter[i] = (uint32_t)c.block;
-        if (c.block + 1 < blocks_of(job)) c.block++;
-        else if (c.job + 1 < count) c.job++, c.block = 0;
-    }
-}
-
-static __attribute__((noinline)) void make_few(machine *m, zs_aead_job *const *jobs, size_t count, cursor c,
+static __attribute__((noinline)) void make_few(machine *m, zs_aead_job *const *jobs, size_t count, zs_cursor c,
                                                size_t blocks) {
     const uint8_t *key[FEW];
     uint64_t sequence[FEW];
     uint32_t counter[FEW];
-    fill(key, sequence, counter, FEW, jobs, count, c);
+    zs_fill_lanes(key, sequence, counter, FEW, jobs, count, c);
     zs_chacha_few(key, sequence, counter, blocks, m->stream);
 }
 
-static __attribute__((noinline)) void make_many(machine *m, zs_aead_job *const *jobs, size_t count, cursor c,
+static __attribute__((noinline)) void make_many(machine *m, zs_aead_job *const *jobs, size_t count, zs_cursor c,
                                                 size_t lanes) {
     const uint8_t *key[MOST];
     uint64_t sequence[MOST];
     uint32_t counter[MOST];
-    fill(key, sequence, counter, lanes, jobs, count, c);
+    zs_fill_lanes(key, sequence, counter, lanes, jobs, count, c);
     m->run = SIZE_MAX;
     zs_chacha16_load(&m->cipher[0], key, sequence);
     if (lanes == ZS_LANES16) {
@@ -90,8 +63,8 @@ static __attribute__((noinline)) void make_many(machine *m, zs_aead_job *const *
 }
 
 /* One pass of the cipher for the blocks from `c` on; how many. */
-static size_t make_stream(machine *m, zs_aead_job *const *jobs, size_t count, cursor c) {
-    size_t blocks = count_blocks(jobs, count, c);
+static size_t make_stream(machine *m, zs_aead_job *const *jobs, size_t count, zs_cursor c) {
+    size_t blocks = zs_count_blocks(jobs, count, c, MOST);
     if (blocks <= FEW) {
         make_few(m, jobs, count, c, blocks);
         return blocks;
@@ -132,7 +105,7 @@ static void authenticate(machine *m, const zs_aead_job *job, const uint8_t *text
 
 /* The blocks from `lane` to `lanes` that belong to the message at `block`: its key if it begins here, then text. */
 static size_t segment(machine *m, zs_aead_job *job, size_t block, size_t lane, size_t lanes, bool opening) {
-    size_t blocks = blocks_of(job) - block, room = lanes - lane;
+    size_t blocks = zs_stream_blocks(job) - block, room = lanes - lane;
     size_t used = blocks < room ? blocks : room, skip = 0;
     if (block == 0) {
         zs_poly1_init(&m->mac, m->stream[lane], m->wide);
@@ -171,7 +144,7 @@ static void long_run(machine *m, const zs_aead_job *job, size_t number, size_t b
 }
 
 static __attribute__((noinline)) void stream(machine *m, zs_aead_job *const *jobs, size_t count, bool opening) {
-    cursor c = {0, 0};
+    zs_cursor c = {0, 0};
     m->run = SIZE_MAX;
     while (c.job < count) {
         if (c.block > ZS_NEAR_BYTES / 64 && jobs[c.job]->len - (c.block - 1) * 64 >= MOST * 64) {
@@ -184,13 +157,14 @@ static __attribute__((noinline)) void stream(machine *m, zs_aead_job *const *job
                 if (lane < lanes) finish(m, jobs[c.job], opening), c.job++, c.block = 0;
             }
         }
-        if (c.job < count && c.block == blocks_of(jobs[c.job])) finish(m, jobs[c.job], opening), c.job++, c.block = 0;
+        if (c.job < count && c.block == zs_stream_blocks(jobs[c.job]))
+            finish(m, jobs[c.job], opening), c.job++, c.block = 0;
     }
 }
 
-ZS_STACK_WIPER512(wipe_stack_short, 1024)
-ZS_STACK_WIPER512(wipe_stack_medium, 1536)
-ZS_STACK_WIPER512(wipe_stack_long, 3 * 1024)
+ZS_STACK_WIPER(wipe_stack_short, 1024)
+ZS_STACK_WIPER(wipe_stack_medium, 1536)
+ZS_STACK_WIPER(wipe_stack_long, 3 * 1024)
 
 /* Three sizes of the same, for to wipe takes its time too. */
 static void stream_short(zs_aead_job *const *jobs, size_t count, bool opening) {
@@ -231,7 +205,7 @@ static void stream_long(zs_aead_job *const *jobs, size_t count, bool opening) {
 void zs_stream_avx512(zs_aead_job *const *jobs, size_t count, bool opening) {
     size_t blocks = 0, longest_ad = 0;
     for (size_t i = 0; i < count && blocks <= MOST_OF_ONE; i++) {
-        blocks += blocks_of(jobs[i]);
+        blocks += zs_stream_blocks(jobs[i]);
         if (jobs[i]->ad_len > longest_ad) longest_ad = jobs[i]->ad_len;
     }
     if (blocks <= FEW && longest_ad < ZS_POLY1_WIDE_FROM) stream_short(jobs, count, opening);
