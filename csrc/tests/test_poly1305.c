@@ -1,8 +1,9 @@
-/* test_poly1305_avx512.c: AVX-512's Poly1305 with keys that no ChaCha20 key gives: RFC 8439, appendix A.3, and corners.
+/* test_poly1305.c: Poly1305 with keys that no ChaCha20 key gives: RFC 8439, appendix A.3, and corners.
  *
  * An AEAD's kernel ends with the block of lengths; here that block is the last one of the text, whatever it holds.
- * The other tiers have no such door; Wycheproof's EdgeCasePoly1305 and EdgeCasePolyKey test them (test_vectors.c).
+ * The portable tier has no such door; Wycheproof's EdgeCasePoly1305 and EdgeCasePolyKey test it (test_vectors.c).
  */
+#include "../avx2.h"
 #include "../avx512.h"
 #include "common.h"
 
@@ -20,6 +21,8 @@ typedef struct lane {
 
 static lane lanes[ZS_LANES16];
 static onetimeauth *reference;
+
+/* -- AVX-512 ------------------------------------------------------------------------------------------------------- */
 
 static void check_tag(const uint64_t low, const uint64_t high, const uint8_t tag[ZS_TAG_BYTES], const char *which, size_t i) {
     uint8_t got[ZS_TAG_BYTES];
@@ -62,7 +65,7 @@ static void check_one(const lane *one, size_t blocks, size_t piece, size_t i) {
     check_tag(tag[0], tag[1], one->tag, "one message", i);
 }
 
-static void check_every_way(size_t blocks) {
+static void avx512(size_t blocks) {
     for (size_t whole = 0; 4 * whole < blocks; whole++) {
         check_sixteen(blocks, whole, false);
         check_sixteen(blocks, whole, true);
@@ -73,6 +76,63 @@ static void check_every_way(size_t blocks) {
         check_one(&lanes[i], blocks, 128 * (1 + test_below(6)), i);
     }
 }
+
+/* -- AVX2 ---------------------------------------------------------------------------------------------------------- */
+
+static void between_lanes(zs_visits *visits) {
+    static zs_cipher8 cipher;
+    static uint8_t stream[ZS_LANES8][ZS_BLOCK_BYTES];
+    uint32_t counter[ZS_LANES8] = {0};
+    zs_cipher8_stream(&cipher, counter, stream, visits);
+}
+
+static void between_rows(zs_visits *visits) {
+    static const uint8_t key[ZS_KEY_BYTES];
+    static uint8_t stream[4][ZS_BLOCK_BYTES];
+    const uint8_t *keys[4] = {key, key, key, key};
+    const uint64_t sequence[4] = {0};
+    const uint32_t counter[4] = {0};
+    zs_cipher4_stream(keys, sequence, counter, stream, visits);
+}
+
+/* All lanes' messages in visits of up to `most` blocks, absorbed between the rounds of a cipher, or outside of one. */
+static void check_visits(size_t blocks, size_t most, void (*absorb)(zs_visits *), const char *way) {
+    static zs_strand strands[ZS_LANES16];
+    static zs_visits visits;
+    uint64_t tag[2];
+    visits.count = 0;
+    for (size_t i = 0; i < ZS_LANES16; i++) zs_strand_begin(&strands[i], lanes[i].key);
+    for (size_t from = 0; from < blocks; from += most) {
+        for (size_t i = 0; i < ZS_LANES16; i++) {
+            zs_visits_add(&visits, &strands[i], lanes[i].text + 16 * from, blocks - from < most ? blocks - from : most);
+        }
+        if (from / most % 2 == 1 || from + most >= blocks) absorb(&visits);
+        CHECK(visits.count == 0 || from + most < blocks, "%s: visits are left", way);
+    }
+    for (size_t i = 0; i < ZS_LANES16; i++) {
+        zs_strand_finish(&strands[i], tag);
+        check_tag(tag[0], tag[1], lanes[i].tag, way, i);
+    }
+}
+
+static void avx2(size_t blocks) {
+    check_visits(blocks, 1 + test_below(40), zs_visits_do, "visits");
+    check_visits(blocks, 1 + test_below(4), between_lanes, "visits between the rounds of lanes");
+    check_visits(blocks, 1 + test_below(40), between_lanes, "long visits between the rounds of lanes");
+    check_visits(blocks, 1 + test_below(40), between_rows, "visits between the rounds of rows");
+    for (size_t i = 0; i < ZS_LANES16; i++) {
+        zs_strand strand;
+        uint64_t tag[2];
+        size_t first = 16 * test_below(blocks);
+        zs_strand_begin(&strand, lanes[i].key);
+        zs_strand_absorb(&strand, lanes[i].text, first);
+        zs_strand_absorb(&strand, lanes[i].text + first, 16 * blocks - first);
+        zs_strand_finish(&strand, tag);
+        check_tag(tag[0], tag[1], lanes[i].tag, "at once", i);
+    }
+}
+
+/* -- what they are given ------------------------------------------------------------------------------------------- */
 
 /* Keys and blocks that carry far, do not carry at all, or come to rest beside the prime. */
 static void fill_corner(uint8_t *p, size_t len) {
@@ -95,9 +155,9 @@ static void fill_lane(lane *l, size_t blocks) {
     reference(l->tag, l->text, 16 * blocks, l->key);
 }
 
-static void check_corners(void) {
+static void check_corners(const char *tier, void (*check_every_way)(size_t blocks)) {
     size_t cases = 0;
-    test_begin("avx512: Poly1305 of corner keys and corner blocks, as libsodium");
+    test_begin("%s: Poly1305 of corner keys and corner blocks, as libsodium", tier);
     for (size_t round = 0; round < test_scaled(60); round++) {
         for (size_t blocks = 1; blocks <= MAX_BLOCKS; blocks += blocks < 70 ? 1 : 1 + test_below(30), cases++) {
             for (size_t i = 0; i < ZS_LANES16; i++) fill_lane(&lanes[i], blocks);
@@ -107,9 +167,9 @@ static void check_corners(void) {
     test_end(cases * ZS_LANES16);
 }
 
-static void check_vectors(void) {
+static void check_vectors(const char *tier, void (*check_every_way)(size_t blocks)) {
     size_t count = sizeof POLY1305 / sizeof POLY1305[0];
-    test_begin("avx512: Poly1305 of RFC 8439, appendix A.3, in every lane");
+    test_begin("%s: Poly1305 of RFC 8439, appendix A.3, in every lane", tier);
     for (size_t v = 0; v < count; v++) {
         size_t blocks = strlen(POLY1305[v].text) / 32;
         for (size_t at = 0; at < ZS_LANES16; at++) {
@@ -123,17 +183,22 @@ static void check_vectors(void) {
     test_end(count);
 }
 
+static void check_tier(const char *tier, void (*check_every_way)(size_t blocks)) {
+    if (test_tier(tier) == NULL) return;
+    check_vectors(tier, check_every_way);
+    check_corners(tier, check_every_way);
+}
+
 #endif
 
 int main(void) {
     zs_sodium sodium;
     test_load_sodium(&sodium);
     test_seed_all();
-    if (test_tier("avx512") == NULL) return 0;
 #ifdef ZS_HAVE_X86_KERNELS
     test_sodium_symbol("crypto_onetimeauth_poly1305", &reference);
-    check_vectors();
-    check_corners();
+    check_tier("avx2", avx2);
+    check_tier("avx512", avx512);
 #endif
     return 0;
 }

@@ -1,8 +1,9 @@
-/* test_chacha20_avx512.c: every way in which the AVX-512 tier makes key stream, by the block.
+/* test_chacha20.c: every way in which the tiers with kernels make key stream, by the block.
  *
  * RFC 8439's vectors stand in every lane, random keys, numbers and counters in the others; all of it has to be as
  * ChaCha20 in the plainest way makes it.
  */
+#include "../avx2.h"
 #include "../avx512.h"
 #include "common.h"
 
@@ -46,7 +47,9 @@ static void check(size_t blocks, const char *way, size_t lane) {
     }
 }
 
-static void every_way(void) {
+/* -- AVX-512 ------------------------------------------------------------------------------------------------------- */
+
+static void every_avx512_way(void) {
     static zs_chacha16 s[2];
     for (size_t blocks = 1; blocks <= 8; blocks++) {
         memset(found, 0xA5, sizeof found);
@@ -59,15 +62,6 @@ static void every_way(void) {
     memset(found, 0xA5, sizeof found);
     zs_chacha16_stream2(&s[0], &s[1], counter, found);
     check(LANES, "twice sixteen", 0);
-}
-
-static void check_lanes(void) {
-    size_t cases = 0;
-    test_begin("avx512: key stream of a few lanes, of 16 and of 32: RFC 8439, appendix A.1, in every lane");
-    for (size_t v = 0; v < sizeof CHACHA20 / sizeof CHACHA20[0]; v++) {
-        for (size_t lane = 0; lane < LANES; lane++, cases++) fill(v, lane), every_way();
-    }
-    test_end(cases);
 }
 
 static zs_chacha16 ciphers[2];
@@ -144,16 +138,116 @@ static void check_run(void) {
     test_end(ROUNDS);
 }
 
+/* -- AVX2 ---------------------------------------------------------------------------------------------------------- */
+
+/* Lanes `from` on. */
+static void every_avx2_way_of(size_t from) {
+    static zs_cipher8 s;
+    for (size_t lane = 0; lane + 4 <= ZS_LANES8; lane += 4) {
+        size_t first = from + lane;
+        memset(found, 0xA5, sizeof found), memcpy(found, expected, first * 64);
+        zs_cipher4_stream(key + first, sequence + first, counter + first, found + first, NULL);
+        check(first + 4, "four", first);
+    }
+    memset(found, 0xA5, sizeof found), memcpy(found, expected, from * 64);
+    zs_cipher8_load(&s, key + from, sequence + from);
+    zs_cipher8_stream(&s, counter + from, found + from, NULL);
+    check(from + ZS_LANES8, "eight", from);
+}
+
+static void every_avx2_way(void) {
+    for (size_t from = 0; from < LANES; from += ZS_LANES8) every_avx2_way_of(from);
+}
+
+/* RFC 8439 section 2.5: r is clamped. */
+static void check_strands(void) {
+    static zs_cipher8 s;
+    static zs_strand strands[ZS_LANES8];
+    uint8_t block[64];
+    test_begin("avx2: one-time keys of eight lanes, clamped");
+    for (size_t round = 0; round < ROUNDS; round++) {
+        fill(0, LANES);
+        memset(strands, 0xA5, sizeof strands);
+        zs_cipher8_load(&s, key, sequence);
+        zs_cipher8_strands(&s, strands, NULL);
+        for (size_t i = 0; i < ZS_LANES8; i++) {
+            const zs_strand *one = &strands[i];
+            test_key_stream(block, keys[i], sequence[i], 0);
+            for (size_t b = 3; b < 16; b += 4) block[b] &= 15, block[b + 1] &= b == 15 ? 0xFF : 0xFC;
+            uint64_t r1 = zs_load64(block + 8);
+            CHECK(one->r[0] == zs_load64(block) && one->r[1] == r1 && one->s1 == r1 / 4 * 5, "r of lane %zu", i);
+            CHECK(one->pad[0] == zs_load64(block + 16) && one->pad[1] == zs_load64(block + 24), "s of lane %zu", i);
+            CHECK((one->h[0] | one->h[1] | one->h[2]) == 0, "h of lane %zu", i);
+        }
+    }
+    test_end(ROUNDS * ZS_LANES8);
+}
+
+/* One block of each message in its place; lanes without a message write nothing. */
+static void check_blocks(void) {
+    static zs_cipher8 s;
+    const uint8_t *in[ZS_LANES8];
+    uint8_t *to[ZS_LANES8];
+    test_begin("avx2: blocks of eight messages or fewer, in place and not");
+    for (size_t round = 0; round < ROUNDS; round++) {
+        size_t count = 1 + round % ZS_LANES8;
+        uint32_t block = (uint32_t)test_below(1 << 20);
+        fill(0, LANES);
+        for (size_t i = 0; i < ZS_LANES8; i++) {
+            test_fill(text[i], 64), memset(out[i], 0xA5, 64);
+            in[i] = text[i], to[i] = round / ZS_LANES8 % 2 == 0 ? text[i] : out[i];
+            test_key_stream(expected[i], keys[i], sequence[i], block);
+            for (size_t b = 0; b < 64; b++) expected[i][b] ^= text[i][b];
+            if (i >= count) memcpy(expected[i], to[i], 64);
+        }
+        zs_cipher8_load(&s, key, sequence);
+        zs_cipher8_block(&s, block, in, to, 0, count, NULL);
+        for (size_t i = 0; i < ZS_LANES8; i++) memcpy(found[i], to[i], 64);
+        check(ZS_LANES8, "blocks", round);
+    }
+    test_end(ROUNDS);
+}
+
+/* Every length and offset, in place and not. */
+static void check_xor(void) {
+    static uint8_t stream[256], from[256 + 64], elsewhere[256 + 64], right[256 + 64];
+    size_t cases = 0;
+    test_begin("avx2: key stream and text, every length and offset");
+    test_fill(stream, sizeof stream);
+    for (size_t len = 0; len <= 192; len++) {
+        for (size_t offset = 0; offset < 64; offset++, cases++) {
+            uint8_t *to = cases % 2 == 0 ? from : elsewhere;
+            test_fill(from, sizeof from), test_fill(elsewhere, sizeof elsewhere);
+            memcpy(right, to, sizeof right);
+            for (size_t b = 0; b < len; b++) right[offset + b] = from[offset + b] ^ stream[b];
+            zs_xor_avx2(to + offset, from + offset, stream, len);
+            CHECK(memcmp(to, right, sizeof right) == 0, "%zu bytes at offset %zu", len, offset);
+        }
+    }
+    test_end(cases);
+}
+
+/* -- both ---------------------------------------------------------------------------------------------------------- */
+
+static bool check_lanes(const char *tier, void (*every_way)(void)) {
+    size_t cases = 0;
+    if (test_tier(tier) == NULL) return false;
+    test_begin("%s: key stream: RFC 8439, appendix A.1, in every lane", tier);
+    for (size_t v = 0; v < sizeof CHACHA20 / sizeof CHACHA20[0]; v++) {
+        for (size_t lane = 0; lane < LANES; lane++, cases++) fill(v, lane), every_way();
+    }
+    test_end(cases);
+    return true;
+}
+
 #endif
 
 int main(void) {
     test_seed_all();
-    if (test_tier("avx512") == NULL) return 0;
 #ifdef ZS_HAVE_X86_KERNELS
     check_reference();
-    check_lanes();
-    check_turns();
-    check_run();
+    if (check_lanes("avx2", every_avx2_way)) check_strands(), check_blocks(), check_xor();
+    if (check_lanes("avx512", every_avx512_way)) check_turns(), check_run();
 #endif
     return 0;
 }
