@@ -18,7 +18,7 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/built: $(BIN)/python $(SOURCES)
-	ZMQSEC_REQUIRE_C=1 ZMQSEC_CFLAGS="$(STRICT)" $(BIN)/python -m pip install --quiet --editable '.[test,lint,bench,suite3,relay,postgresql]'
+	ZMQSEC_REQUIRE_C=1 ZMQSEC_CFLAGS="$(STRICT)" $(BIN)/python -m pip install --quiet --editable '.[test,lint,bench,suite3,relay,keyserver,postgresql]'
 	@touch $@
 
 demo: $(VENV)/built

@@ -15,7 +15,7 @@ BUSY_MS = 5000
 
 
 def make_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:
-    """An engine whose SQLite writes ahead, keeps foreign keys, and begins each transaction as a writer's.
+    """An engine whose SQLite writes ahead, overwrites what is deleted, and begins each transaction as a writer's.
 
     `synchronous` is SQLite's: with ``"FULL"`` what was committed outlives a power cut, with ``"NORMAL"`` the last
     transactions may not, and the database is whole in either case.
@@ -38,6 +38,7 @@ def make_engine(url: str, *, synchronous: str = "NORMAL") -> Engine:
             _write_ahead(connection)
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute(f"PRAGMA synchronous={synchronous}")
+            connection.execute("PRAGMA secure_delete=ON")
 
         @sql.event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:

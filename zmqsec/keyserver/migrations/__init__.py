@@ -1,0 +1,1 @@
+"""How a realm's database came to be as it is (floor 11)."""
