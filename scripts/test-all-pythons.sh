@@ -12,7 +12,7 @@ for minor in 10 11 12 13; do
             "$candidate" -m venv "$work/venv-$minor"
             git clone --quiet "$here" "$work/clone-$minor"
             cd "$work/clone-$minor"
-            ZMQSEC_REQUIRE_C=1 "$work/venv-$minor/bin/python" -m pip install --quiet '.[test,suite3,relay,postgresql]'
+            ZMQSEC_REQUIRE_C=1 "$work/venv-$minor/bin/python" -m pip install --quiet '.[test,suite3,relay,keyserver,postgresql]'
             # From elsewhere and isolated, so that what is tested is what was installed and not the sources beside it.
             cd "$work/venv-$minor"
             bin/python -I -c 'import sys, zmqsec; sys.exit(not zmqsec.__file__.startswith(sys.prefix))'

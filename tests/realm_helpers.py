@@ -6,11 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-for _missing in ("sqlalchemy", "alembic"):
-    pytest.importorskip(_missing)
-
 from zmqsec import Identity
 from zmqsec.keyserver.policy import Policy
 from zmqsec.keyserver.realm import Change, Realm

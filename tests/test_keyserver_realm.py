@@ -17,8 +17,8 @@ from zmqsec.keyserver.policy import Policy
 from zmqsec.keyserver.realm import Change, Realm, answered, keep_answer
 from zmqsec.keyserver.rootkey import RootKey
 from zmqsec.keyserver.store import Store
-from zmqsec.keyserver.tables import metadata
 from zmqsec.keyserver.tables import audit as audit_table
+from zmqsec.keyserver.tables import metadata
 
 
 @pytest.fixture(scope="module")
