@@ -103,6 +103,33 @@ REPLAY_WINDOW: Final = 2048
 MAX_SESSIONS: Final = 65536
 KEPT_SESSIONS: Final = 4
 
+# Handshakes (spec: "Handshakes"), with WireGuard's names where it has one; seconds where nothing else is said.
+OPENING: Final = 1
+ANSWER: Final = 2
+CONFIRM: Final = 3
+DONE: Final = 4
+COOKIE: Final = 5
+MODE_IK: Final = 1
+MODE_PSK: Final = 2
+MODE_KEM: Final = 4
+HANDSHAKE_ID_BYTES: Final = 12
+OFFER_BYTES: Final = 16
+MAX_OFFERED_SUITES: Final = 6
+MAC_BYTES: Final = 16
+COOKIE_BYTES: Final = 32
+MAX_HANDSHAKE_BYTES: Final = 6144
+FIRST_RETRY_MS: Final = 500
+REKEY_TIMEOUT: Final = 5
+REKEY_ATTEMPT_TIME: Final = 90
+CONFIRM_ATTEMPT_TIME: Final = 15
+COOKIE_SECRET_TIME: Final = 120
+MAX_HALF_OPEN: Final = 4096
+MAX_HALF_OPEN_OF_ONE: Final = 32
+MAX_SOURCES: Final = 16384
+OPENINGS_PER_SECOND: Final = 20
+OPENINGS_AT_ONCE: Final = 20
+UNDER_LOAD: Final = 200
+
 # Frames around a sealed part.
 MAX_ENVELOPE_FRAMES: Final = 16
 MAX_ATTESTATION_FRAMES: Final = 16
