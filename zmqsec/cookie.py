@@ -6,7 +6,6 @@ import hmac
 from typing import Final
 
 from . import limits, sodium
-from .handshake_frames import FrameHeader
 from .message import Random
 
 _MAC: Final = limits.MAC_BYTES
@@ -63,10 +62,10 @@ class CookieJar:
         # `first` is a hash of the opening, and has a fixed length: so the two cannot be shifted against each other.
         return sodium.blake2b(secret, b"zmqsec.cookie", first + source)
 
-    def frame(self, fingerprint: bytes, header: FrameHeader, source: bytes, first: bytes, now: float) -> bytes:
-        """The frame that carries the cookie of this source for this opening."""
+    def frame(self, fingerprint: bytes, header: bytes, source: bytes, first: bytes, now: float) -> bytes:
+        """The frame with this header that carries the cookie of this source for this opening."""
         self._rotate(now)
-        front = header.encode() + self._cookie(self._secret, source, first)
+        front = header + self._cookie(self._secret, source, first)
         return front + _frame_mac(fingerprint, first, front)
 
     def holds(self, opening: bytes, source: bytes, now: float) -> bool:

@@ -103,6 +103,7 @@ class HandshakeReason(str, enum.Enum):
     HYBRID = "hybrid"
     PSK = "psk"
     TIMEOUT = "timeout"
+    LOST = "lost"
 
     def __str__(self) -> str:
         return self.value

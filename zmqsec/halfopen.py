@@ -16,8 +16,9 @@ class HalfOpen:
     """One handshake at its responder: `first`, the mac1 of its opening, where that came from, and until when it lives.
 
     `answer` is what a repeated opening gets, `confirm` and `done` are the only headers that the next two frames may
-    have. XX keeps its `noise` until the confirmation; IK has its `pair` already. After the confirmation only the digest
-    of the frame that brought it stays, and the frame that answers it.
+    have; `tries` counts the confirmations of XX that were read. XX keeps its `noise` until the confirmation; IK has its
+    `pair` already. After the confirmation only the digest of the frame that brought it stays, and the frame that
+    answers it.
     """
 
     first: bytes
@@ -32,6 +33,7 @@ class HalfOpen:
     noise: HandshakeState | None = None
     pair: Pair | None = None
     confirmation: Confirmation | None = None
+    tries: int = 0
     confirmed: bytes = b""
     done_frame: bytes = b""
 
@@ -87,8 +89,12 @@ class HalfOpenTable:
         return next((entry.deadline for entry in self._by_opening.values()), None)
 
     def _drop_first(self) -> None:
-        _, entry = self._by_opening.popitem(last=False)
+        self.drop(next(iter(self._by_opening.values())))
+
+    def drop(self, entry: HalfOpen) -> None:
+        """Forget one."""
         assert entry.confirm is not None
+        del self._by_opening[entry.first]
         del self._by_spi[entry.confirm.spi]
         if not entry.confirmed:
             self._release(entry.source)

@@ -19,16 +19,18 @@ _OFFER: Final = struct.Struct("<I4sBB6s")
 _NOTHING: Final = bytes(6)
 
 OFFER_END: Final = limits.HEADER_BYTES + limits.OFFER_BYTES
+#: What stands before a responder's statement: its offer, and its token for a lost pair.
+RESPONDER_FRONT: Final = limits.OFFER_BYTES + limits.LOST_TOKEN_BYTES
 MACS: Final = 2 * limits.MAC_BYTES
-DONE_BYTES: Final = limits.MIN_SEALED_BYTES
 COOKIE_FRAME_BYTES: Final = limits.HEADER_BYTES + limits.COOKIE_BYTES + limits.MAC_BYTES
 #: The shortest frame of each type; what Noise makes of it has its own lengths.
 _LEAST: Final = {
     limits.OPENING: OFFER_END + 32 + MACS,
     limits.ANSWER: limits.HEADER_BYTES + 32 + limits.TAG_BYTES,
     limits.CONFIRM: limits.MIN_SEALED_BYTES,
-    limits.DONE: DONE_BYTES,
+    limits.DONE: limits.MIN_SEALED_BYTES,
     limits.COOKIE: COOKIE_FRAME_BYTES,
+    limits.LOST: limits.HEADER_BYTES + limits.LOST_TOKEN_BYTES,
 }
 
 HYBRID_OFF: Final = 0
@@ -36,7 +38,7 @@ HYBRID_OFFERED: Final = 1
 HYBRID_REQUIRED: Final = 2
 
 
-class Refused(Exception):
+class FrameRefused(Exception):
     """What a peer sent is refused, and why; it never leaves the handshake's own files."""
 
     def __init__(self, reason: HandshakeReason, detail: str = "") -> None:
@@ -49,6 +51,11 @@ def is_handshake(frame: bytes) -> bool:
     return (
         len(frame) >= limits.MIN_SEALED_BYTES and frame[:3] == limits.MAGIC and frame[5] & 0x0F == limits.KIND_HANDSHAKE
     )
+
+
+def is_for_responder(frame: bytes) -> bool:
+    """Is this handshake frame a responder's to receive? All others are an initiator's, or say that a pair is lost."""
+    return frame[limits.SEQUENCE_OFFSET] in (limits.OPENING, limits.CONFIRM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +74,16 @@ class FrameHeader:
     def decode(cls, frame: bytes) -> FrameHeader:
         """The header of a frame whose length is checked too; the checks of the specification in their order."""
         if len(frame) > limits.MAX_HANDSHAKE_BYTES:
-            raise Refused(HandshakeReason.TOO_LARGE, f"{len(frame)} bytes")
+            raise FrameRefused(HandshakeReason.TOO_LARGE, f"{len(frame)} bytes")
         if len(frame) < limits.MIN_SEALED_BYTES or frame[:3] != limits.MAGIC:
-            raise Refused(HandshakeReason.MALFORMED, "too short, or another magic")
+            raise FrameRefused(HandshakeReason.MALFORMED, "too short, or another magic")
         if frame[3] != limits.VERSION:
-            raise Refused(HandshakeReason.VERSION, f"version {frame[3]}")
+            raise FrameRefused(HandshakeReason.VERSION, f"version {frame[3]}")
         front, spi, handshake_id, kind, mode, nothing = _HEADER.unpack_from(frame)
         if front != _FRONT or nothing != _NOTHING or mode > 7 or kind not in _LEAST:
-            raise Refused(HandshakeReason.MALFORMED, "a header that no sender writes")
+            raise FrameRefused(HandshakeReason.MALFORMED, "a header that no sender writes")
         if (spi == 0) != (kind == limits.OPENING) or len(frame) < _LEAST[kind]:
-            raise Refused(HandshakeReason.MALFORMED, "an SPI or a length that does not fit the type")
+            raise FrameRefused(HandshakeReason.MALFORMED, "an SPI or a length that does not fit the type")
         return cls(spi, handshake_id, kind, mode)
 
 
@@ -102,7 +109,7 @@ class Offer:
         suites = tuple(listed[:count])
         fits = 1 <= count <= limits.MAX_OFFERED_SUITES and not any(listed[count:])
         if not fits or spi == 0 or hybrid > HYBRID_REQUIRED or fault_of_suites(suites):
-            raise Refused(HandshakeReason.MALFORMED, "an offer that no sender makes")
+            raise FrameRefused(HandshakeReason.MALFORMED, "an offer that no sender makes")
         return cls(spi, suites, hybrid, psk_id)
 
 

@@ -16,7 +16,9 @@ from .errors import HandshakeError, HandshakeReason
 from .handshake_events import Accept, Established, Event, Failed, Refused, Send
 from .handshake_frames import (
     HYBRID_OFF,
+    RESPONDER_FRONT,
     FrameHeader,
+    FrameRefused,
     Offer,
     check_fingerprint,
     choose_kem,
@@ -25,7 +27,6 @@ from .handshake_frames import (
     pattern_of,
     prologue_of,
 )
-from .handshake_frames import Refused as FrameRefused
 from .identity import PublicIdentity, fingerprint_text
 from .message import Random
 from .noise import NoiseError
@@ -125,6 +126,8 @@ class Initiator:
             header = FrameHeader.decode(frame)
             if self._stage not in (_Stage.OPENING, _Stage.CONFIRMING):
                 raise FrameRefused(HandshakeReason.UNKNOWN_HANDSHAKE, "no handshake is under way")
+            if header.type == limits.LOST:
+                return self._on_lost(frame)
             if (header.spi, header.id) != (self._offer.spi, self._id):
                 raise FrameRefused(HandshakeReason.UNKNOWN_HANDSHAKE, "another handshake's frame")
             if header.type == limits.COOKIE:
@@ -140,6 +143,10 @@ class Initiator:
             reason, detail = HandshakeReason.FORGED, str(error)
         self._last_refusal = f"{reason}: {detail}"
         return [Refused(reason, detail)]
+
+    def heard(self) -> list[Event]:
+        """Something has opened with the association of `Accept`: as good as the word that the confirmation came."""
+        return self._establish() if self._stage is _Stage.CONFIRMING else []
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -187,33 +194,33 @@ class Initiator:
         payload = noise.read_payload(rest)
         assert static is not None
         offer = Offer.decode(payload[: limits.OFFER_BYTES].ljust(limits.OFFER_BYTES, b"\0"))
+        token = payload[limits.OFFER_BYTES : RESPONDER_FRONT]
         peer, credential = self._party.check_statement(
-            RESPONDER, h, static, payload, self._expected, front=limits.OFFER_BYTES
+            RESPONDER, h, static, payload, self._expected, front=RESPONDER_FRONT
         )
         # From here on the answer is the responder's own: what is wrong with it now will not get better.
         if (fault := fault_of_offers(self._offer, offer)) is not None:
             return self._fail(fault, _mismatch(fault, self._offer, offer))
         if kem != choose_kem(self._offer, offer) or offer.psk_id != bytes(4):
             raise FrameRefused(HandshakeReason.MALFORMED, "an answer that does not follow from the offers")
-        return self._confirm(noise, offer, peer, credential, kem, now)
-
-    def _confirm(
-        self, noise: HandshakeState, offer: Offer, peer: PublicIdentity, credential: bytes, kem: bool, now: float
-    ) -> list[Event]:
         suite = choose_suite(self._offer, offer)
         assert suite is not None
-        header = FrameHeader(offer.spi, self._id, limits.CONFIRM, _mode(self._mode, kem)).encode()
+        agreed = Agreed(
+            self._name or fingerprint_text(peer.fingerprint), suite, offer.spi, self._offer.spi, peer, credential, kem,
+            self._party.policy, token,
+        )  # fmt: skip
+        return self._confirm(noise, agreed, now)
+
+    def _confirm(self, noise: HandshakeState, agreed: Agreed, now: float) -> list[Event]:
+        mode = _mode(self._mode, agreed.hybrid)
+        header = FrameHeader(agreed.send_spi, self._id, limits.CONFIRM, mode).encode()
         third = b""
         if not self._mode & limits.MODE_IK:
             tokens = noise.write_tokens()
             third = tokens + noise.write_payload(self._party.state(INITIATOR, noise.h))
-        agreed = Agreed(
-            self._name or fingerprint_text(peer.fingerprint), suite, offer.spi, self._offer.spi, peer, credential, kem,
-            self._party.policy,
-        )  # fmt: skip
         self._pair, self._confirmation = finish(noise, agreed)
         self._frame = header + third if third else self._confirmation.seal(header)
-        self._noise, self._kem, self._stage = None, kem, _Stage.CONFIRMING
+        self._noise, self._kem, self._stage = None, agreed.hybrid, _Stage.CONFIRMING
         self._wait, self._end = limits.FIRST_RETRY_MS / 1000, now + limits.CONFIRM_ATTEMPT_TIME
         self._wait_again(now)
         return [Accept(self._pair.receive), Send(self._frame)]
@@ -224,7 +231,16 @@ class Initiator:
         assert self._confirmation is not None and self._pair is not None
         if not self._confirmation.holds(frame):
             raise FrameRefused(HandshakeReason.FORGED, "the last tag does not hold")
+        return self._establish()
+
+    def _on_lost(self, frame: bytes) -> list[Event]:
+        if self._pair is None or not self._pair.is_lost(frame):
+            raise FrameRefused(HandshakeReason.FORGED, "a token that is not this responder's")
+        return self._fail(HandshakeReason.LOST, "the responder has started anew, and forgot this handshake")
+
+    def _establish(self) -> list[Event]:
         pair = self._pair
+        assert pair is not None
         self._forget()
         return [Established(pair)]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from . import limits, sodium
 from .association import Association
 from .identity import PublicIdentity
+from .lost import says_lost
 from .noise_handshake import HandshakeState
 
 _NONCE: Final = bytes(12)  # each of these keys seals one text
@@ -22,7 +23,7 @@ class Pair:
     `send` seals what this side sends and must never open anything; `receive` opens what comes. `credential` is what the
     peer showed, or empty. `static` is its Noise key, with which the next handshake can be IK. `hybrid` says whether
     ML-KEM-768 was mixed in. `binding` is the handshake's hash, 64 bytes that are not secret and that no other pair has
-    (Noise, section 11.2).
+    (Noise, section 11.2). `lost_token` is what the responder shows if it has lost the pair; empty on its own side.
     """
 
     send: Association
@@ -32,6 +33,14 @@ class Pair:
     static: bytes
     hybrid: bool
     binding: bytes
+    lost_token: bytes = b""
+
+    def is_lost(self, frame: bytes) -> bool:
+        """Whether a handshake frame says, as only the peer can, that it has lost this pair: shake hands again.
+
+        Go on with this pair until there is another: whoever holds the token can at most make the two shake hands.
+        """
+        return says_lost(frame, self.send.spi, self.lost_token)
 
     def __repr__(self) -> str:
         return f"Pair(peer={self.peer}, send={self.send.spi:#010x}, receive={self.receive.spi:#010x})"
@@ -69,6 +78,7 @@ class Agreed:
     credential: bytes
     hybrid: bool
     policy: Mapping[str, Any]
+    lost_token: bytes = b""
 
 
 def finish(noise: HandshakeState, agreed: Agreed) -> tuple[Pair, Confirmation]:
@@ -79,17 +89,18 @@ def finish(noise: HandshakeState, agreed: Agreed) -> tuple[Pair, Confirmation]:
     sending, receiving = ciphers if noise.initiator else ciphers[::-1]
     assert sending.k is not None and receiving.k is not None
 
-    def association(key: bytes, spi: int) -> Association:
+    def association(key: bytes, spi: int, direction: Literal["send", "receive"]) -> Association:
         secret = sodium.blake2b(key, b"zmqsec.pair", h)
-        return Association(agreed.name, spi, agreed.suite, secret, **agreed.policy)
+        return Association(agreed.name, spi, agreed.suite, secret, direction=direction, **agreed.policy)
 
     pair = Pair(
-        send=association(sending.k, agreed.send_spi),
-        receive=association(receiving.k, agreed.receive_spi),
+        send=association(sending.k, agreed.send_spi, "send"),
+        receive=association(receiving.k, agreed.receive_spi, "receive"),
         peer=agreed.peer,
         credential=agreed.credential,
         static=static,
         hybrid=agreed.hybrid,
         binding=h,
+        lost_token=agreed.lost_token,
     )
     return pair, Confirmation(sending.k, receiving.k, h)

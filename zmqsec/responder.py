@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from . import limits, sodium
@@ -22,6 +22,7 @@ from .handshake_frames import (
     MACS,
     OFFER_END,
     FrameHeader,
+    FrameRefused,
     Offer,
     choose_kem,
     choose_suite,
@@ -29,26 +30,30 @@ from .handshake_frames import (
     pattern_of,
     prologue_of,
 )
-from .handshake_frames import Refused as FrameRefused
 from .identity import PublicIdentity, fingerprint_text
 from .initiator import draw_spi
+from .lost import LostTokens
 from .message import Random
 from .noise import NoiseError
 from .noise_handshake import HandshakeState
 from .pair import Agreed, finish
 from .party import INITIATOR, RESPONDER, Party
-from .ratelimiter import LoadMeter, RateLimiter
+from .ratelimiter import Bounds, LoadMeter, RateLimiter
+
+Source = bytes | Sequence[bytes]
 
 _NOBODY: Final = bytes(limits.FINGERPRINT_BYTES)
-_LONG_SOURCE: Final = 64
+_LONGEST_SOURCE: Final = 31  # shorter than a hash, so that none can be taken for one
+_ALL: Final = b""
 
 
 class Responder:
     """Answers handshakes for one party; `party.permit` says whose.
 
     With ``anonymous=True`` it also answers openings that do not name it; otherwise who does not know its fingerprint
-    gets no sign that it is there. `taken` says whether an SPI is in use on this side, `name` what a peer's associations
-    are called, by default its fingerprint. The limits are those of the specification unless others are given.
+    gets no sign that it is there. `name` is what a peer's associations are called, by default its fingerprint. `taken`
+    says whether this side opens with an SPI, as `Keyring.opens` does; only a responder that is given it tells
+    initiators that their pairs are lost. `bounds` limit what strangers cost.
     """
 
     def __init__(
@@ -57,27 +62,22 @@ class Responder:
         *,
         anonymous: bool = False,
         name: Callable[[PublicIdentity], str] = lambda peer: fingerprint_text(peer.fingerprint),
-        taken: Callable[[int], bool] = lambda spi: False,
+        taken: Callable[[int], bool] | None = None,
         random: Random = sodium.random_bytes,
-        max_half_open: int = limits.MAX_HALF_OPEN,
-        under_load: int = limits.UNDER_LOAD,
-        openings_per_second: float = limits.OPENINGS_PER_SECOND,
+        bounds: Bounds | None = None,
     ) -> None:
         if party.permit is None:
             raise HandshakeError("a responder without a permit would answer nobody: give Party(permit=...)")
-        if max_half_open < 1 or openings_per_second <= 0 or under_load < 0:
-            raise HandshakeError(
-                f"max_half_open={max_half_open!r}, openings_per_second={openings_per_second!r}, "
-                f"under_load={under_load!r}: 1 or more, above 0, 0 or more are allowed"
-            )
+        bounds = Bounds() if bounds is None else bounds
         self._party, self._name, self._taken, self._random = party, name, taken, random
         self._fingerprint = party.identity.fingerprint
         self._addresses = (self._fingerprint, _NOBODY) if anonymous else (self._fingerprint,)
-        self._table = HalfOpenTable(max_half_open, limits.MAX_HALF_OPEN_OF_ONE)
-        self._cookies = CookieJar(random)
-        self._limiter = RateLimiter(openings_per_second, limits.OPENINGS_AT_ONCE, limits.MAX_SOURCES)
-        self._load = LoadMeter(under_load)
-        #: Refusals so far, by reason.
+        self._lost = LostTokens(party.identity)
+        self._table = HalfOpenTable(bounds.half_open, bounds.half_open_of_source)
+        self._cookies, self._load = CookieJar(random), LoadMeter(bounds.under_load)
+        self._looks, self._of_hop = RateLimiter(bounds.looks_of_hop), RateLimiter(bounds.of_hop)
+        self._of_source, self._of_all = RateLimiter(bounds.of_source), RateLimiter(bounds.of_all)
+        #: Refusals so far, by reason; `cookie` counts the openings that were answered with one.
         self.refused: Counter[HandshakeReason] = Counter()
 
     def __len__(self) -> int:
@@ -93,42 +93,67 @@ class Responder:
         self._table.expire(now)
         return []
 
-    def receive(self, frame: bytes, source: bytes, now: float) -> list[Event]:
-        """Take a frame that came from `source`: bytes that say where an answer to it goes, an envelope perhaps."""
+    def receive(self, frame: bytes, source: Source, now: float) -> list[Event]:
+        """Take a handshake frame; what is to be sent goes to `source`.
+
+        `source` is the envelope that the frame came with, its outermost frame first: that one names the connection and
+        no peer can choose it, what follows it may be anything. Bytes are an envelope of one frame.
+        """
+        hop, source = _keys(source)
         try:
+            if not self._looks.take(hop, now):
+                raise FrameRefused(HandshakeReason.RATE, "more frames than one hop may send")
             header = FrameHeader.decode(frame)
-            if len(source) > _LONG_SOURCE:
-                source = sodium.hash_unkeyed(b"zmqsec.source", source)
             if header.type == limits.OPENING:
-                return self._on_opening(header, frame, source, now)
+                return self._on_opening(header, frame, hop, source, now)
             if header.type == limits.CONFIRM:
                 return self._on_confirm(header, frame, now)
             raise FrameRefused(HandshakeReason.MALFORMED, "a frame that only responders send")
         except FrameRefused as refused:
-            reason, detail = refused.reason, refused.detail
+            return self._refuse(refused.reason, refused.detail)
         except NoiseError as error:
-            reason, detail = HandshakeReason.FORGED, str(error)
+            return self._refuse(HandshakeReason.FORGED, str(error))
+
+    def unknown(self, sealed: bytes, source: Source, now: float) -> list[Event]:
+        """Take a sealed part whose SPI belongs to no association: the sender is told that its pair is lost.
+
+        The one that is told can tell that it is this identity's own word, and nobody else learns more than that. Too
+        many of one source or hop are passed over in silence.
+        """
+        hop, source = _keys(source)
+        found = self._lost.frame_for(sealed)
+        if found is None or self._taken is None or self._is_taken(found[0]):
+            return []
+        if not (self._looks.take(hop, now) and self._of_source.take(source, now)):
+            return self._refuse(HandshakeReason.RATE, "more lost pairs than one source may ask for")
+        return [Send(found[1])]
+
+    def _refuse(self, reason: HandshakeReason, detail: str) -> list[Event]:
         self.refused[reason] += 1
         return [Refused(reason, detail)]
 
     # -- openings ------------------------------------------------------------------------------------------------------
 
-    def _on_opening(self, header: FrameHeader, frame: bytes, source: bytes, now: float) -> list[Event]:
+    def _on_opening(self, header: FrameHeader, frame: bytes, hop: bytes, source: bytes, now: float) -> list[Event]:
         covered, first = frame[:-MACS], frame[-MACS : -limits.MAC_BYTES]
         address = self._address(covered, first)
-        if not self._limiter.take(source, now):
+        if self._load.count(now) and not self._cookies.holds(frame, source, now):
+            self.refused[HandshakeReason.COOKIE] += 1
+            spi = int.from_bytes(covered[limits.HEADER_BYTES : limits.HEADER_BYTES + 4], "little")  # the offer's first
+            front = FrameHeader(spi, header.id, limits.COOKIE, header.mode).encode()
+            return [Send(self._cookies.frame(address, front, source, first, now))]
+        if not self._of_source.take(source, now):
             raise FrameRefused(HandshakeReason.RATE, "more openings than one source may send")
         self._table.expire(now)
         known = self._table.by_opening(first)
         if known is not None:
             return _again(known.answer)
-        if self._load.count(now) and not self._cookies.holds(frame, source, now):
-            self.refused[HandshakeReason.COOKIE] += 1
-            return [Send(self._cookies.frame(address, header, source, first, now))]
         if self._table.is_full_for(source):
             raise FrameRefused(HandshakeReason.BUSY, "more half-open handshakes than one source may have")
+        if not (self._of_hop.take(hop, now) and self._of_all.take(_ALL, now)):
+            raise FrameRefused(HandshakeReason.RATE, "more openings than one hop, or all together, may send")
         offer = self._read_offer(header, covered)
-        return self._answer(header, offer, covered, HalfOpen(first, source, now + limits.REKEY_ATTEMPT_TIME), address)
+        return self._answer(header, offer, covered, HalfOpen(first, source, now + limits.HALF_OPEN_TIME), address)
 
     def _address(self, covered: bytes, first: bytes) -> bytes:
         for address in self._addresses:
@@ -169,7 +194,7 @@ class Responder:
             noise.leave_out_kem()
         mode = header.mode if kem else header.mode & ~limits.MODE_KEM
         tokens = noise.write_tokens()
-        payload = self._party.state(RESPONDER, noise.h, mine.encode())
+        payload = self._party.state(RESPONDER, noise.h, mine.encode() + self._lost.token(mine.spi))
         entry.answer = (
             FrameHeader(theirs.spi, header.id, limits.ANSWER, mode).encode() + tokens + noise.write_payload(payload)
         )
@@ -186,13 +211,17 @@ class Responder:
         return [Send(entry.answer)]
 
     def _is_taken(self, spi: int) -> bool:
-        return self._table.by_spi(spi) is not None or self._taken(spi)
+        return self._table.by_spi(spi) is not None or (self._taken is not None and self._taken(spi))
 
     # -- confirmations -------------------------------------------------------------------------------------------------
 
     def _on_confirm(self, header: FrameHeader, frame: bytes, now: float) -> list[Event]:
         self._table.expire(now)
         entry = self._table.by_spi(header.spi)
+        if entry is None and self._taken is not None and not self._taken(header.spi):
+            # The initiator would go on in vain: say so. It costs one hash, and no more bytes than came.
+            self._refuse(HandshakeReason.LOST, "")
+            return [Send(self._lost.frame(header.spi, header.id))]
         if entry is None or entry.confirm != header:
             raise FrameRefused(HandshakeReason.UNKNOWN_HANDSHAKE, "no handshake waits for this confirmation")
         if entry.confirmed:
@@ -200,6 +229,10 @@ class Responder:
                 raise FrameRefused(HandshakeReason.FORGED, "another confirmation than the one that held")
             return _again(entry.done_frame)
         if entry.confirmation is None:
+            entry.tries += 1
+            if entry.tries > limits.MAX_CONFIRM_TRIES:
+                self._table.drop(entry)
+                raise FrameRefused(HandshakeReason.FORGED, "too many confirmations that did not hold")
             self._read_third(entry, frame)
         elif not entry.confirmation.holds(frame):
             raise FrameRefused(HandshakeReason.FORGED, "the tag of a confirmation does not hold")
@@ -230,6 +263,19 @@ class Responder:
         )  # fmt: skip
         entry.pair, entry.confirmation = finish(entry.noise, agreed)
         entry.noise = None
+
+
+def _keys(source: Source) -> tuple[bytes, bytes]:
+    """What stands for the hop of a source, and for the source itself: short, and one for each."""
+    if isinstance(source, bytes):
+        return (source, source) if len(source) <= _LONGEST_SOURCE else (_short(source), _short(source))
+    frames = tuple(source) or (b"",)
+    hop, _ = _keys(frames[0])
+    return hop, hop if len(frames) == 1 else _short(b"".join(len(one).to_bytes(4, "little") + one for one in frames))
+
+
+def _short(source: bytes) -> bytes:
+    return sodium.hash_unkeyed(b"zmqsec.source", source)
 
 
 def _digest(frame: bytes) -> bytes:
