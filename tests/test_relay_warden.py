@@ -90,9 +90,9 @@ def test_warden_operator_overrules_what_the_relay_found(warden: Warden) -> None:
 
 def test_warden_unblocked_peer_begins_anew(warden: Warden) -> None:
     warden.observe(flood())
-    assert warden.unblock("address", ROGUE) == 1
+    assert warden.unblock("address", ROGUE, author="ops") == 1
     assert not warden.is_blocked(ROGUE) and warden.listing()[0]["score"] == 0
-    assert warden.unblock("address", ROGUE) == 0
+    assert warden.unblock("address", ROGUE, author="ops") == 0
 
 
 def test_warden_operators_block_for_a_time_ends(warden: Warden, clock: Clock) -> None:

@@ -184,6 +184,11 @@ class BlockList:
         entry = self.ruling(now, address=address, routing_id=routing_id, identity=identity)
         return entry is not None and entry.decision == "block"
 
+    def about(self, kind: str, value: str) -> list[Entry]:
+        """The lines that name a peer, and for an address those of the networks that it is in, narrow ones first."""
+        found = [entry for entry in self.entries if (entry.kind, entry.value) == (kind, value)]
+        return found + (self._of_networks(value) if kind == "address" else [])
+
     def _of_networks(self, address: str) -> list[Entry]:
         if not address or not self._networks:
             return []

@@ -8,28 +8,26 @@ from a thread of its own.
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
 from ..errors import ConfigError, ZmqsecError
 from ..identity import fingerprint, fingerprint_text
 from .blocks import BlockList, BlockStore, Entry, normal_value
+from .events import changes
 from .peers import Judgement, Ledger, Observation, Peer, PeerKey, Verdict
 
 _log = logging.getLogger("zmqsec.relay")
 _REFRESH_SECONDS = 1.0
-_LEVELS = {
-    Verdict.FINE: logging.INFO,
-    Verdict.WARNED: logging.WARNING,
-    Verdict.THROTTLED: logging.WARNING,
-    Verdict.BLOCKED: logging.ERROR,
-}
+_MAX_SHOWN = 1000
 
 
 class Warden:
-    """Who may pass. `clock` gives unix seconds; `watch` is called with every change of a verdict or a rule."""
+    """Who may pass; from any thread. `clock` gives unix seconds; `watch` gets every change of a verdict or a rule."""
 
     def __init__(
         self,
@@ -41,6 +39,7 @@ class Warden:
     ) -> None:
         self.store, self.ledger = store, ledger if ledger is not None else Ledger()
         self._clock, self._watch = clock, watch
+        self._lock = threading.RLock()
         self.rules = BlockList(store.entries())
         self._refreshed = clock()
         #: Grows whenever the rules change, so that the loop's own table can follow.
@@ -59,24 +58,41 @@ class Warden:
 
     def observe(self, observations: Iterable[Observation]) -> list[Judgement]:
         """Take in what the loop counted; blocks that follow from it stand at once, here and in the store."""
-        now = self._clock()
-        judgements = self.ledger.observe(observations, now) + self.ledger.settle(now)
-        saved = [self._carry_out(judgement, now) for judgement in judgements]
-        if any(saved):
-            self.refresh(force=True)
-        for judgement in judgements:
-            self._tell(self._event(judgement))
-        return judgements
+        with self._lock:
+            now = self._clock()
+            judgements = self.ledger.observe(observations, now) + self.ledger.settle(now)
+            saved = [judgement for judgement in judgements if self._carry_out(judgement, now)]
+            if saved:
+                self.refresh(force=True, told={(one.key.kind, self._name(one.key)) for one in saved})
+            for judgement in judgements:
+                self._tell(self._event(judgement, now))
+            return judgements
 
-    def refresh(self, *, force: bool = False) -> bool:
+    def refresh(self, *, force: bool = False, told: Collection[tuple[str, str]] = ()) -> bool:
         """Follow the store, at most once a second; whether the rules have changed.
 
-        A store that cannot be read leaves the rules as they are, and is told once until it can be read again.
+        A store that cannot be read leaves the rules as they are, and is told once until it can be read again. What
+        changed is told to `watch`, but for the rules of those, by kind and value, whom the caller tells about.
         """
-        now = self._clock()
-        if not force and 0 <= now - self._refreshed < _REFRESH_SECONDS:
-            return False
-        self._refreshed = now
+        with self._lock:
+            now = self._clock()
+            if not force and 0 <= now - self._refreshed < _REFRESH_SECONDS:
+                return False
+            self._refreshed = now
+            entries = self._read(now)
+            if entries is None or entries == self.rules.entries:
+                return False
+            before, self.rules = self.rules.entries, BlockList(entries)
+            self.version += 1
+            for event in changes(before, entries, now):
+                if event["event"] == "unblocked":  # by an operator, perhaps of another relay
+                    self._forgive(event["kind"], event["value"])
+                if (event["kind"], event["value"]) not in told:
+                    self._tell(event)
+            return True
+
+    def _read(self, now: float) -> tuple[Entry, ...] | None:
+        """What stands in the store, once it has taken what it could not take before; None if it cannot be read."""
         try:
             while self._unsaved:
                 self.store.put(self._unsaved[-1])
@@ -87,15 +103,11 @@ class Warden:
             if not self._failing:
                 _log.error("the block list cannot be read, the rules stay as they are: %s", error)
             self._failing = True
-            return False
+            return None
         if self._failing:
             _log.info("the block list can be read again")
             self._failing = False
-        if entries == self.rules.entries:
-            return False
-        self.rules = BlockList(entries)
-        self.version += 1
-        return True
+        return entries
 
     # -- what an operator says -------------------------------------------------------------------------------------
 
@@ -105,25 +117,35 @@ class Warden:
 
     def allow(self, kind: str, value: str, *, seconds: float | None = None, author: str, note: str = "") -> Entry:
         """Let a peer pass whatever the relay finds."""
-        entry = self._decide("allow", kind, value, seconds, author, note)
-        self._forgive(entry.kind, entry.value)
-        return entry
+        with self._lock:
+            entry = self._decide("allow", kind, value, seconds, author, note)
+            self._forgive(entry.kind, entry.value)
+            return entry
 
-    def unblock(self, kind: str, value: str) -> int:
+    def unblock(self, kind: str, value: str, *, author: str, note: str = "") -> int:
         """Strike out all that was decided about a peer, and begin its score anew; how many lines there were."""
         value = normal_value(kind, value)
-        count = self.store.remove(kind, value)
-        self._forgive(kind, value)
-        self.refresh(force=True)
-        self._tell({"event": "unblocked", "kind": kind, "value": value, "lines": count})
-        return count
+        with self._lock:
+            count = self.store.remove(kind, value)
+            self._forgive(kind, value)
+            self.refresh(force=True, told={(kind, value)})
+            event = {"event": "unblocked", "kind": kind, "value": value, "lines": count}
+            self._tell({**event, "author": author, "note": note})
+            return count
 
     def listing(self, count: int = 100) -> list[dict[str, Any]]:
         """The peers with the highest scores, as plain data."""
         if not 1 <= count <= 10_000:
             raise ConfigError(f"count={count}: 1 to 10000 is allowed")
-        now = self._clock()
-        return [self._plain(peer, now) for peer in self.ledger.worst(count, now)]
+        with self._lock:
+            now = self._clock()
+            return [self._plain(peer, now) for peer in self.ledger.worst(count, now)]
+
+    def states(self) -> dict[str, int]:
+        """How many peers there are of each verdict."""
+        with self._lock:
+            found = Counter(peer.verdict for peer in self.ledger)
+        return {verdict.name.lower(): found[verdict] for verdict in Verdict}
 
     def lines(self) -> list[dict[str, Any]]:
         """The block list, as plain data."""
@@ -132,37 +154,38 @@ class Warden:
     def show(self, kind: str, value: str) -> dict[str, Any]:
         """What is known and decided about one peer."""
         value = normal_value(kind, value)
-        now = self._clock()
-        peers = self._meant(kind, value)
-        rules = [asdict(entry) for entry in self.rules.entries if (entry.kind, entry.value) == (kind, value)]
-        return {"kind": kind, "value": value, "peers": [self._plain(peer, now) for peer in peers], "rules": rules}
+        with self._lock:
+            now = self._clock()
+            peers = [self._plain(peer, now) for peer in self._meant(kind, value)[:_MAX_SHOWN]]
+        rules = [asdict(entry) for entry in self.rules.about(kind, value) if entry.in_force(now)]
+        return {"kind": kind, "value": value, "peers": peers, "rules": rules}
 
     # --------------------------------------------------------------------------------------------------------------
 
     def _decide(self, decision: Any, kind: Any, value: str, seconds: float | None, author: str, note: str) -> Entry:
         if seconds is not None and not 0 < seconds <= 10 * 365 * 86400:
             raise ConfigError(f"seconds={seconds:g}: above 0 and at most ten years is allowed")
-        now = self._clock()
-        until = None if seconds is None else now + seconds
-        entry = self.store.put(Entry(kind, value, decision, "operator", now, until, author, note))
-        self.refresh(force=True)
-        self._tell({"event": decision, **asdict(entry)})
-        return entry
+        with self._lock:
+            now = self._clock()
+            until = None if seconds is None else now + seconds
+            entry = self.store.put(Entry(kind, value, decision, "operator", now, until, author, note))
+            self.refresh(force=True)
+            return entry
 
-    def _event(self, judgement: Judgement) -> dict[str, Any]:
+    def _event(self, judgement: Judgement, now: float) -> dict[str, Any]:
         return {
             "event": judgement.verdict.name.lower(),
             "kind": judgement.key.kind,
             "value": self._name(judgement.key),
+            "author": "relay",
             "score": round(judgement.score, 1),
-            "reasons": dict(judgement.reasons),
-            "seconds": judgement.seconds,
+            "reasons": dict(sorted(judgement.reasons.items())),
+            "until": now + judgement.seconds if judgement.seconds else None,
         }
 
     def _carry_out(self, judgement: Judgement, now: float) -> bool:
-        """Write a verdict to the log, and a block to the store; whether the store has it."""
-        key, event = judgement.key, self._event(judgement)
-        _log.log(_LEVELS[judgement.verdict], "peer %s is %s", key, event["event"], extra={"zmqsec": event})
+        """Write a block to the store; whether the store has it."""
+        key = judgement.key
         if judgement.verdict is not Verdict.BLOCKED or key.kind not in ("address", "identity"):
             return False
         note = ", ".join(f"{reason} {count}" for reason, count in sorted(judgement.reasons.items()))
@@ -198,10 +221,19 @@ class Warden:
     def _name(self, key: PeerKey) -> str:
         return fingerprint_text(fingerprint(bytes.fromhex(key.value))) if key.kind == "identity" else key.value
 
+    def _ruling(self, key: PeerKey, now: float) -> Entry | None:
+        """The line of the list that decides about a peer of the ledger."""
+        if key.kind == "identity":
+            return self.rules.ruling(now, identity=self._name(key))
+        routing_id, _, address = key.value.partition("@") if key.kind == "routing-id" else ("", "", key.value)
+        return self.rules.ruling(now, address=address, routing_id=bytes.fromhex(routing_id))
+
     def _plain(self, peer: Peer, now: float) -> dict[str, Any]:
+        rule = self._ruling(peer.key, now)
         return {
             "kind": peer.key.kind,
             "value": self._name(peer.key),
+            "rule": None if rule is None else asdict(rule),
             "verdict": peer.verdict.name.lower(),
             "score": round(peer.score_at(now, self.ledger.thresholds.half_life), 1),
             "forwarded": peer.forwarded,
