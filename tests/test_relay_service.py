@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
+from service_helpers import free_port, leg, running
 from socket_helpers import TIMEOUT
 
 import zmqsec
@@ -24,40 +23,6 @@ from zmqsec.relay import config
 pytest.importorskip("zmqsec._relay")
 
 KEY = zmqsec.Association.from_secret(bytes(range(32)), name="orders")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def leg(name: str, front: int, back: int, pattern: str = "push-pull") -> str:
-    return (
-        f'[[leg]]\nname = "{name}"\npattern = "{pattern}"\n'
-        f'front = {{ bind = "tcp://127.0.0.1:{front}" }}\nback = {{ bind = "tcp://127.0.0.1:{back}" }}\n'
-    )
-
-
-@contextmanager
-def running(path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The command, until it is ready as systemd would be told."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        address = str(path.parent / "notify")
-        systemd.bind(address)
-        systemd.settimeout(TIMEOUT / 1000 * 4)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "zmqsec", "relay", str(path)],
-            env={**os.environ, "NOTIFY_SOCKET": address},
-            stderr=subprocess.PIPE,
-        )
-        try:
-            assert systemd.recv(100) == b"READY=1"
-            process.systemd = systemd  # type: ignore[attr-defined]
-            yield process
-        finally:
-            process.kill()
-            process.communicate()
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import zmq
 from zmq.utils import z85
 
 from .. import limits
-from ..errors import ConfigError
+from ..errors import ConfigError, IdentityError, KeyFileError
 from ..toml import Document, Table
+from .admins import named
 from .peers import Thresholds
 
 #: The patterns of a leg: the socket types in front, where traffic comes from, and behind.
@@ -64,8 +65,22 @@ class LegConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlConfig:
+    """Where the control socket is bound, its association's file, and who is an admin.
+
+    `admins` are fingerprints with names, which may be empty; `trust` is a directory with authorities, whose credentials
+    may give the role admin.
+    """
+
+    endpoint: str
+    association: Path
+    admins: tuple[tuple[bytes, str], ...] = ()
+    trust: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RelayConfig:
-    """All of a relay; `blocks` is a database URL of SQLAlchemy, in memory by default."""
+    """All of a relay; `blocks` is a database URL of SQLAlchemy, in memory by default, `identity` the relay's own."""
 
     path: Path
     name: str
@@ -77,6 +92,8 @@ class RelayConfig:
     drain_seconds: float = 5.0
     io_threads: int = 1
     memory_mib: int | None = None
+    identity: Path | None = None
+    control: ControlConfig | None = None
 
     @classmethod
     def load(cls, path: Path) -> RelayConfig:
@@ -87,15 +104,19 @@ class RelayConfig:
         made = cls(
             path=path,
             name=relay.take("name", str, "relay", check=_name),
-            blocks=relay.take("blocks", str, "sqlite://"),
+            blocks=_database(relay.take("blocks", str, "sqlite://"), path),
             log=relay.choice("log", ("text", "json"), "text"),
             drain_seconds=relay.number("drain_seconds", 5.0, least=0, most=3600) or 0.0,
             io_threads=relay.whole("io_threads", 1, least=1, most=64) or 1,
             memory_mib=relay.whole("memory_mib", None, least=16, most=1 << 24),
             thresholds=_thresholds(peers),
             max_peers=peers.whole("max_peers", 100_000, least=1, most=10_000_000) or 1,
+            identity=relay.path("identity", None),
+            control=_control(root),
             legs=_legs(root),
         )
+        if made.control is not None and made.identity is None:
+            raise relay.fault("identity", "it must be there for [control]: answers are signed with it")
         relay.end()
         peers.end()
         root.end()
@@ -114,11 +135,46 @@ def _z85_key(text: str) -> str | None:
     return None if good else "a public key of 40 characters in Z85 is allowed"
 
 
+def _database(url: str, path: Path) -> str:
+    """A database URL, in which the path of an SQLite file is relative to the configuration's too."""
+    scheme, slashes, rest = url.partition(":///")
+    if scheme.partition("+")[0] != "sqlite" or not rest or rest.startswith(("/", ":memory:")):
+        return url
+    return f"{scheme}{slashes}{path.parent.absolute() / rest}"
+
+
+def _endpoint(text: str) -> str | None:
+    return None if _ENDPOINT.fullmatch(text) else "tcp://HOST:PORT, ipc://PATH and inproc://NAME are allowed"
+
+
+def _control(root: Table) -> ControlConfig | None:
+    if "control" not in root:
+        root.table("control").end()
+        return None
+    table = root.table("control")
+    admins = []
+    for one in table.strings("admins", ()):
+        try:
+            admins.append(named(one, table.folder))
+        except (IdentityError, KeyFileError) as error:
+            raise table.fault("admins", str(error)) from error
+    made = ControlConfig(
+        table.take("endpoint", str, check=_endpoint),
+        table.folder / table.take("association", str),
+        tuple(admins),
+        table.path("trust", None),
+    )
+    if not made.admins and made.trust is None:
+        raise table.fault(None, "'admins' or 'trust' must be there, or nobody could ask anything")
+    table.end()
+    return made
+
+
 def _endpoints(table: Table, key: str) -> tuple[str, ...]:
     found = table.strings(key, ())
     for one in found:
-        if not _ENDPOINT.fullmatch(one):
-            raise table.fault(key, f"{one!r}: tcp://HOST:PORT, ipc://PATH and inproc://NAME are allowed")
+        if (wrong := _endpoint(one)) is not None:
+            raise table.fault(key, f"{one!r}: {wrong}")
     return found
 
 

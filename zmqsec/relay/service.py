@@ -1,7 +1,8 @@
-"""The relay as a service (floor 11): legs on the loop's thread, changed, drained and watched from others.
+"""The relay as a service (floor 12): legs on the loop's thread, changed, drained and watched from others.
 
     main thread   signals, configuration          loop's thread   Loop.run, and between two runs whatever was asked for
     ZAP thread    new connections                 keeper's thread follows the block list, which may be slow to answer
+    control       what admins ask
 
 Sockets of legs belong to the loop's thread: `ask` has something done there, and waits for it.
 """
@@ -9,6 +10,7 @@ Sockets of legs belong to the loop's thread: `ask` has something done there, and
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -18,10 +20,16 @@ from typing import Any, TypeVar
 
 import zmq
 
+from .. import __version__
 from .._relay import Lane, Loop
 from ..errors import ConfigError
+from ..identity import Identity
+from ..trust import Trust
 from .blocks import BlockStore
+from .commands import Commands
 from .config import LegConfig, RelayConfig
+from .control import Control
+from .events import Events
 from .leg import Leg
 from .memory import MemoryWatch
 from .peers import Ledger, Thresholds
@@ -42,7 +50,10 @@ class Service:
     def __init__(self, config: RelayConfig) -> None:
         self.config = config
         self.began = time.time()
-        self.warden = Warden(BlockStore(config.blocks), Ledger(config.thresholds, max_peers=config.max_peers))
+        self.events = Events()
+        ledger = Ledger(config.thresholds, max_peers=config.max_peers)
+        self.control = self._controlled(config)
+        self.warden = Warden(BlockStore(config.blocks), ledger, watch=self.events.tell)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(config.io_threads)
         self._legs: dict[str, Leg] = {}
         self._zap = ZapHandler(self._context, self.warden.is_blocked)
@@ -55,7 +66,9 @@ class Service:
         self._loop, self._control = Loop(control), control
         self._memory = MemoryWatch(config.memory_mib)
         self._asked: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
-        self._ringing = threading.Lock()
+        self._ringing, self._reloading = threading.Lock(), threading.Lock()
+        self.reloads = {"done": 0, "failed": 0}
+        self._cuts = 0
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="zmqsec-keeper", daemon=True)
         self._thread = threading.Thread(target=self._serve, name="zmqsec-relay", daemon=True)
@@ -70,6 +83,8 @@ class Service:
             for leg in self.config.legs:
                 self._legs[leg.name] = Leg(leg, self._context)
             self._use_lanes()
+            if self.control is not None:
+                self.control.start()
         except BaseException:
             self._close(0)
             raise
@@ -80,6 +95,8 @@ class Service:
 
     def stop(self) -> None:
         """Take no newcomers, forward what has come, and close; at the latest after `drain_seconds`."""
+        if self.control is not None:
+            self.control.stop()
         self._stopping.set()
         if self._thread.is_alive():
             self._ring()
@@ -103,12 +120,34 @@ class Service:
 
     def reload(self) -> None:
         """Follow the configuration file as it is now; ConfigError leaves everything as it was. No message is lost."""
-        new = RelayConfig.load(self.config.path)
-        self.ask(lambda: self._become(new))
+        with self._reloading:
+            try:
+                new = RelayConfig.load(self.config.path)
+                trusted = self._check_control(new)
+                self.ask(lambda: self._become(new))
+            except BaseException:
+                self.reloads["failed"] += 1
+                raise
+            if self.control is not None and new.control is not None and trusted is not None:
+                self.control.follow(new.control, trusted)
+            self.reloads["done"] += 1
 
     def snapshot(self) -> dict[str, Any]:
         """Counts of every leg and lane, as plain data."""
         return self.ask(self._snapshot)
+
+    def _controlled(self, config: RelayConfig) -> Control | None:
+        if config.control is None or config.identity is None:
+            return None
+        identity = Identity.load(config.identity, os.environ.get("ZMQSEC_PASSPHRASE"))
+        return Control(config.control, identity, Commands(self), lambda key: self.warden.is_blocked("", identity=key))
+
+    def _check_control(self, new: RelayConfig) -> Trust | None:
+        if self.control is not None and new.identity == self.config.identity:
+            return self.control.check(new.control)
+        if self.control is not None or new.control is not None:
+            raise ConfigError("[control] and relay.identity cannot come, go or change while it runs; start it anew")
+        return None
 
     # -- on the loop's thread --------------------------------------------------------------------------------------
 
@@ -142,7 +181,10 @@ class Service:
             _log.error(
                 "memory is beyond %d MiB: fronts are opened anew, unfinished messages go", self._memory.limit_mib
             )
+            self._cuts += 1
             self.reopen_fronts()
+            if self.control is not None:
+                self.control.reopen()
 
     def reopen_fronts(self) -> None:
         """Cut off everybody at the fronts; on the loop's thread. An address that was lost meanwhile is told."""
@@ -214,8 +256,13 @@ class Service:
         return {
             "name": self.config.name,
             "began": self.began,
-            "memory_bytes": self._memory.now(),
+            "version": __version__,
+            "memory": {"bytes": self._memory.now(), "limit": self._memory.limit_mib << 20, "cuts": self._cuts},
+            "reloads": dict(self.reloads),
+            "control": {} if self.control is None else self.control.plain(),
+            "metrics": {},
             "peers": len(self.warden.ledger),
+            "states": self.warden.states(),
             "rules": len(self.warden.rules.entries),
             "connections": {"allowed": self._zap.allowed, "denied": self._zap.denied},
             "legs": {

@@ -1,0 +1,102 @@
+"""``zmqsec relay`` as a process of the tests' own, with a control socket and an admin for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from socket_helpers import TIMEOUT
+
+from zmqsec import Association, Identity
+from zmqsec.relay.admin import Admin, AdminConfig
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def leg(name: str, front: int, back: int, pattern: str = "push-pull") -> str:
+    return (
+        f'[[leg]]\nname = "{name}"\npattern = "{pattern}"\n'
+        f'front = {{ bind = "tcp://127.0.0.1:{front}" }}\nback = {{ bind = "tcp://127.0.0.1:{back}" }}\n'
+    )
+
+
+@contextmanager
+def running(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The command, until it is ready as systemd would be told."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        address = str(path.parent / "notify")
+        Path(address).unlink(missing_ok=True)
+        systemd.bind(address)
+        systemd.settimeout(TIMEOUT / 1000 * 4)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "zmqsec", "relay", str(path)],
+            env={**os.environ, "NOTIFY_SOCKET": address},
+            stderr=subprocess.PIPE,
+        )
+        try:
+            assert systemd.recv(100) == b"READY=1"
+            process.systemd = systemd  # type: ignore[attr-defined]
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+@dataclass
+class Governed:
+    """A folder with the files of a relay that has a control socket, and of its admin."""
+
+    folder: Path
+    port: int
+    admin: Identity
+    relay: Identity
+
+    @classmethod
+    def make(cls, folder: Path) -> Governed:
+        """New keys; the admin is named in the configuration by her file."""
+        made = cls(folder, free_port(), Identity.generate("alice"), Identity.generate("edge"))
+        made.admin.save(folder / "alice.toml")
+        made.admin.public.save(folder / "alice.pub.toml")
+        made.relay.save(folder / "edge.toml")
+        made.relay.public.save(folder / "edge.pub.toml")
+        Association.generate("control").save(folder / "control.toml")
+        made.write_admin(folder / "admin.toml")
+        return made
+
+    def write_admin(self, path: Path, identity: str = "alice.toml", **lines: str) -> Path:
+        """The file of an admin who is called by this file of an identity."""
+        said = {
+            "endpoint": f"tcp://127.0.0.1:{self.port}",
+            "association": "control.toml",
+            "identity": identity,
+            "relay": "edge.pub.toml",
+            **lines,
+        }
+        path.write_text("".join(f'{key} = "{value}"\n' for key, value in said.items()))
+        return path
+
+    def write(self, legs: str, relay: str = "", control: str = "", rest: str = "") -> Path:
+        """The relay's configuration."""
+        path = self.folder / "relay.toml"
+        admins = "" if "admins" in control or "trust" in control else 'admins = ["alice.pub.toml"]\n'
+        path.write_text(
+            f'[relay]\nlog = "json"\nidentity = "edge.toml"\n{relay}'
+            f'[control]\nendpoint = "tcp://127.0.0.1:{self.port}"\nassociation = "control.toml"\n{admins}{control}'
+            f"{rest}{legs}"
+        )
+        return path
+
+    def connect(self, file: str = "admin.toml", timeout: float = TIMEOUT / 1000) -> Admin:
+        """The admin's connection."""
+        return Admin(AdminConfig.load(self.folder / file), timeout=timeout)
