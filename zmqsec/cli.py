@@ -21,7 +21,9 @@ from . import __version__, backend, pipe, suite_names
 from .association import Association
 from .cli_authority import authority
 from .cli_identity import identity
+from .cli_peers import peers
 from .cli_relay import relay
+from .cli_top import top
 from .context import Context
 from .errors import KeyFileError, StreamError, ZmqsecError
 from .inspect import InspectError, count_of, hex_view, inspect_part, legend, read_capture, tree
@@ -105,6 +107,8 @@ def cli() -> None:
 cli.add_command(identity)
 cli.add_command(authority)
 cli.add_command(relay)
+cli.add_command(peers)
+cli.add_command(top)
 
 
 # -- keygen ------------------------------------------------------------------------------------------------------------

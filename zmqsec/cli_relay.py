@@ -1,16 +1,20 @@
-"""``zmqsec relay`` (floor 12): runs a relay in the foreground until it is told to stop."""
+"""``zmqsec relay`` (floor 13): runs a relay in the foreground until it is told to stop, and asks a running one."""
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from .cli_admin import connect, print_whole, reaches_relay
+from .cli_identity import JSON
+from .cli_top import legs_table, summary
 from .errors import ZmqsecError
 
 if TYPE_CHECKING:
@@ -21,10 +25,27 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _log = logging.getLogger("zmqsec.relay")
 
 
-@click.command()
+class _RunByDefault(click.Group):
+    """``relay CONFIG`` is ``relay run CONFIG``."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["run", *args])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_RunByDefault, subcommand_metavar="CONFIG | COMMAND [ARGS]...")
+def relay() -> None:
+    """Run a relay (`relay CONFIG`), or ask a running one over its control socket."""
+
+
+@relay.command()
 @click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Read and check CONFIG, and do nothing else.")
-def relay(config: Path, check: bool) -> None:
+def run(config: Path, check: bool) -> None:
     """Forward sealed messages as CONFIG says, without the means to read them.
 
     SIGHUP reads CONFIG anew without losing a message, SIGTERM and SIGINT forward what has come and end. Under systemd
@@ -47,6 +68,30 @@ def relay(config: Path, check: bool) -> None:
         logging.getLogger("zmqsec").removeHandler(handler)
 
 
+@relay.command()
+@JSON
+@reaches_relay
+def reload(as_json: bool, **how: Any) -> None:
+    """Have a running relay read its configuration anew, without losing a message."""
+    with connect(**how) as admin:
+        found = admin.ask("reload")
+    click.echo(json.dumps(found, indent=2) if as_json else f"{found['name']}: {len(found['legs'])} legs")
+
+
+@relay.command()
+@JSON
+@reaches_relay
+def status(as_json: bool, **how: Any) -> None:
+    """Show the legs of a running relay, and what it has counted since it began."""
+    with connect(**how) as admin:
+        found = admin.ask("status")
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(summary(found))
+    print_whole(legs_table(found))
+
+
 def _run(config: RelayConfig) -> None:
     from .notify import notify, watchdog_seconds
     from .relay.service import Service
@@ -55,8 +100,12 @@ def _run(config: RelayConfig) -> None:
     service = Service(config)
     try:
         service.start()
-        for name, leg in service.snapshot()["legs"].items():
+        found = service.snapshot()
+        for name, leg in found["legs"].items():
             _log.info("leg %s: %s", name, ", ".join(f"{side} {' '.join(at)}" for side, at in leg["endpoints"].items()))
+        for what in ("control", "metrics"):
+            if endpoint := found[what].get("endpoint"):
+                _log.info("%s: %s", what, endpoint)
         notify("READY=1")
         _serve(service, watchdog_seconds(), notify)
         notify("STOPPING=1")

@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from . import sodium
 from .errors import HandshakeError
-from .message import Random
 from .noise import (
     DHLEN,
     KEYLEN,
@@ -16,6 +15,7 @@ from .noise import (
     KeyPair,
     NoiseError,
     Pattern,
+    Random,
     SymmetricState,
     dh,
 )
