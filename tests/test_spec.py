@@ -11,7 +11,7 @@ import pytest
 from helpers import hchacha20
 
 from zmqsec import limits
-from zmqsec.errors import REASONS
+from zmqsec.errors import REASONS, HandshakeReason
 
 ROOT = Path(__file__).parent.parent
 SPEC = (ROOT / "docs" / "spec.md").read_text()
@@ -79,6 +79,10 @@ def test_spec_limits_are_those_of_the_code() -> None:
 def test_spec_reasons_are_those_of_the_code() -> None:
     table = [(int(row[0]), row[1].strip("`")) for row in rows("Reasons for a refusal")]
     assert table == [(number, str(reason)) for number, reason in enumerate(REASONS, 1)]
+
+
+def test_spec_reasons_of_a_handshake_are_those_of_the_code() -> None:
+    assert [row[0].strip("`") for row in rows("Reasons of a handshake")] == [str(reason) for reason in HandshakeReason]
 
 
 def test_spec_sections_that_the_code_names_exist() -> None:

@@ -18,7 +18,7 @@ from .keyfile import check_keys, hex_bytes, parse_toml, read_private, toml_strin
 from .suites import suite_by_name, suite_by_number
 
 _MAX_SPI = 0xFFFFFFFF
-_MAX_SECONDS = 10 * 365 * 86400
+_MAX_SECONDS = limits.MAX_ASSOCIATION_SECONDS
 
 
 def _check_seconds(name: str, value: int, least: int) -> None:
@@ -65,6 +65,9 @@ class Association(_Secret):
     With ``attestation="required"`` a message must have been signed by an identity that the receiver trusts. It comes
     by at least `hops_min` and at most `hops_max` hops that signed it, and by each of `hops`, which are public keys;
     where hops are demanded the receiver must trust all of them, these excepted.
+
+    With `direction` "send" it seals and never opens, with "receive" it opens and never seals: those are the two of a
+    handshake's pair, whose keys are kept in memory only.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Association(_Secret):
     hops_min: int = 0
     hops_max: int = limits.MAX_ATTESTATION_FRAMES
     hops: tuple[bytes, ...] = ()
+    direction: Literal["both", "send", "receive"] = "both"
 
     def __post_init__(self, secret: bytes) -> None:
         if not isinstance(secret, (bytes, bytearray)) or len(secret) != limits.KEY_BYTES:
@@ -101,6 +105,8 @@ class Association(_Secret):
                 raise AssociationError(f"{name}={getattr(self, name)!r}: True or False is allowed")
         if self.attestation not in ("none", "required"):
             raise AssociationError(f"attestation={self.attestation!r}: 'none' or 'required' is allowed")
+        if self.direction not in ("both", "send", "receive"):
+            raise AssociationError(f"direction={self.direction!r}: 'both', 'send' or 'receive' is allowed")
         object.__setattr__(self, "hops", _check_hops(self.hops_min, self.hops_max, self.hops))
 
     @classmethod
@@ -137,6 +143,11 @@ class Association(_Secret):
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the association, secret included, as TOML with file mode 0600; an existing file stays unless told."""
         target = Path(path)
+        if self.direction != "both":
+            raise AssociationError(
+                f"{self!r} is half of a handshake's pair, and its keys are not written to files; "
+                "save the identity, and shake hands again"
+            )
         lines = [
             "# zmqsec association: whoever reads this file can read and write its messages.",
             f"name = {toml_string(self.name)}",
@@ -160,7 +171,7 @@ class Association(_Secret):
         """Read what `save` wrote; refuses a file that its group or others can read or write."""
         where = Path(path)
         table = parse_toml(where, read_private(where))
-        check_keys(where, table, {"name", "secret"}, {one.name for one in fields(cls)})
+        check_keys(where, table, {"name", "secret"}, {one.name for one in fields(cls)} - {"direction"})
         secret = hex_bytes(where, table, "secret", limits.KEY_BYTES)
         del table["secret"]
         try:

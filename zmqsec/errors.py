@@ -43,6 +43,10 @@ class HandshakeError(ZmqsecError, ValueError):
     """A handshake was given keys, a policy or a state that it cannot run with, or it has failed for good."""
 
 
+class HybridUnavailable(HandshakeError):
+    """The hybrid mode is required, and this libsodium has no ML-KEM-768."""
+
+
 class SequenceExhausted(ZmqsecError, RuntimeError):
     """A session that may not rotate has reached a limit and seals no more."""
 
@@ -76,6 +80,30 @@ class Reason(str, enum.Enum):
     UNATTESTED = "unattested"
     BAD_ATTESTATION = "bad-attestation"
     NOT_PERMITTED = "not-permitted"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class HandshakeReason(str, enum.Enum):
+    """Why a handshake frame was refused or a handshake failed: the closed list of the specification."""
+
+    MALFORMED = "malformed"
+    TOO_LARGE = "too-large"
+    VERSION = "version"
+    UNKNOWN_HANDSHAKE = "unknown-handshake"
+    REPLAYED = "replayed"
+    FORGED = "forged"
+    COOKIE = "cookie"
+    RATE = "rate"
+    BUSY = "busy"
+    BLOCKED = "blocked"
+    NOT_PERMITTED = "not-permitted"
+    SUITE = "suite"
+    HYBRID = "hybrid"
+    PSK = "psk"
+    TIMEOUT = "timeout"
+    LOST = "lost"
 
     def __str__(self) -> str:
         return self.value

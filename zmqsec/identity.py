@@ -181,6 +181,10 @@ class Identity:
         """A signature of 64 bytes for each message."""
         return [self.sign(message) for message in messages]
 
+    def derive(self, purpose: bytes) -> bytes:
+        """32 secret bytes for one purpose, a name of at most 16 bytes; they do not lead back to the identity's seed."""
+        return sodium.blake2b(self._seed, purpose, b"")
+
     def save(
         self,
         path: str | os.PathLike[str],

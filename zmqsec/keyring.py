@@ -22,7 +22,8 @@ class Keyring:
 
     Under one name there can be several, one for each epoch: the current one seals, and all of them open. So a key
     changes without a lost message: `accept` the next one at every receiver, `replace` the current one at the senders,
-    and `retire` the previous one when nothing sealed with it is under way any more.
+    and `retire` the previous one when nothing sealed with it is under way any more. Of a handshake's pair the receiving
+    half is accepted and retired, and the sending half only replaced: it never opens, and its SPI is the peer's affair.
     """
 
     def __init__(
@@ -76,12 +77,12 @@ class Keyring:
         if association.name in self._by_name:
             raise AssociationError(f"the keyring has an association named {association.name!r} already; see replace")
         self._by_name[association.name] = association
-        self._by_spi[association.spi] = association
+        self._enter(association)
         self._tell()
 
     def accept(self, association: Association) -> None:
         """Open with this association too under its name, and do not seal with it yet; its SPI must be new."""
-        self._check(association)
+        self._check(association, seals=False)
         self._accepted[association.name] = (*self._accepted.get(association.name, ()), association)
         self._by_spi[association.spi] = association
         self._tell()
@@ -89,15 +90,14 @@ class Keyring:
     def replace(self, association: Association) -> None:
         """Seal with this association under its name; the one before goes on opening until it is retired."""
         name = association.name
-        if self._by_spi.get(association.spi) is not association:
-            self._check(association)
+        self._check(association, may_stand=True)
         before = self._by_name.get(name)
         if before is association:
             return
         others = tuple(one for one in self._accepted.get(name, ()) if one is not association)
-        self._accepted[name] = others if before is None else (*others, before)
+        self._accepted[name] = (*others, before) if before is not None and _opens(before) else others
         self._by_name[name] = association
-        self._by_spi[association.spi] = association
+        self._enter(association)
         self._tell()
 
     def retire(self, spi: int) -> None:
@@ -114,7 +114,7 @@ class Keyring:
 
     def remove(self, name: str) -> None:
         """Forget all associations of that name."""
-        if not self.opening(name):
+        if not self.opening(name) and name not in self:
             self.get(name)  # which says what names there are
         for association in self.opening(name):
             del self._by_spi[association.spi]
@@ -125,13 +125,24 @@ class Keyring:
     def opening(self, name: str) -> tuple[Association, ...]:
         """All that open under this name, the current one first; empty if there are none."""
         current = self._by_name.get(name)
-        return (*(() if current is None else (current,)), *self._accepted.get(name, ()))
+        return (*((current,) if current is not None and _opens(current) else ()), *self._accepted.get(name, ()))
 
-    def _check(self, association: Association) -> None:
+    def opens(self, spi: int) -> bool:
+        """Whether an association with this SPI opens; one that is drawn at random must not."""
+        return spi in self._by_spi
+
+    def _enter(self, association: Association) -> None:
+        if _opens(association):
+            self._by_spi[association.spi] = association
+
+    def _check(self, association: Association, *, seals: bool = True, may_stand: bool = False) -> None:
         if not isinstance(association, Association):
             raise AssociationError(f"a keyring holds Association objects, not {type(association).__name__}")
-        if association.spi in self._by_spi:
-            other = self._by_spi[association.spi].name
+        if association.direction == ("receive" if seals else "send"):
+            raise AssociationError(f"{association!r} {'opens and never seals' if seals else 'seals and never opens'}")
+        there = self._by_spi.get(association.spi) if _opens(association) else None
+        if there is not None and not (may_stand and there is association):
+            other = there.name
             raise AssociationError(f"SPI {association.spi:#010x} of {association.name!r} is that of {other!r}")
 
     def get(self, name: str) -> Association:
@@ -200,3 +211,7 @@ class Keyring:
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._by_name) or 'empty'})"
+
+
+def _opens(association: Association) -> bool:
+    return association.direction != "send"

@@ -99,9 +99,43 @@ REKEY_AFTER_MESSAGES: Final = MAX_SEQUENCE
 REKEY_AFTER_TIME: Final = 3600
 REJECT_AFTER_TIME: Final = 7200
 CLOCK_SKEW: Final = 120
+MAX_ASSOCIATION_SECONDS: Final = 100 * 365 * 86400
 REPLAY_WINDOW: Final = 2048
 MAX_SESSIONS: Final = 65536
 KEPT_SESSIONS: Final = 4
+
+# Handshakes (spec: "Handshakes"), with WireGuard's names where it has one; seconds where nothing else is said.
+OPENING: Final = 1
+ANSWER: Final = 2
+CONFIRM: Final = 3
+DONE: Final = 4
+COOKIE: Final = 5
+LOST: Final = 6
+MODE_IK: Final = 1
+MODE_PSK: Final = 2
+MODE_KEM: Final = 4
+HANDSHAKE_ID_BYTES: Final = 12
+OFFER_BYTES: Final = 16
+MAX_OFFERED_SUITES: Final = 6
+MAC_BYTES: Final = 16
+COOKIE_BYTES: Final = 32
+LOST_TOKEN_BYTES: Final = 20
+MAX_HANDSHAKE_BYTES: Final = 6144
+FIRST_RETRY_MS: Final = 500
+REKEY_TIMEOUT: Final = 5
+REKEY_ATTEMPT_TIME: Final = 90
+CONFIRM_ATTEMPT_TIME: Final = 15
+HALF_OPEN_TIME: Final = 30
+COOKIE_SECRET_TIME: Final = 120
+MAX_HALF_OPEN: Final = 4096
+MAX_CONFIRM_TRIES: Final = 8
+MAX_HALF_OPEN_OF_SOURCE: Final = 32
+MAX_SOURCES: Final = 16384
+OPENINGS_OF_SOURCE: Final = 20  # these four a second, and as many at once
+OPENINGS_OF_HOP: Final = 400
+OPENINGS_OF_ALL: Final = 1000
+LOOKS_OF_HOP: Final = 2000
+UNDER_LOAD: Final = 200
 
 # Frames around a sealed part.
 MAX_ENVELOPE_FRAMES: Final = 16

@@ -6,7 +6,6 @@ Hybrid Forward Secrecy for Noise", revision 1, with ML-KEM-768. Primitives come 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,8 +22,6 @@ _MAX_NONCE: Final = (1 << 64) - 1  # section 5.1
 
 _IPAD: Final = bytes(byte ^ 0x36 for byte in range(256))  # RFC 2104
 _OPAD: Final = bytes(byte ^ 0x5C for byte in range(256))
-
-Random = Callable[[int], bytes]
 
 
 class NoiseError(Exception):

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from . import sodium
 from .errors import HandshakeError
+from .message import Random
 from .noise import (
     DHLEN,
     KEYLEN,
@@ -15,7 +16,6 @@ from .noise import (
     KeyPair,
     NoiseError,
     Pattern,
-    Random,
     SymmetricState,
     dh,
 )

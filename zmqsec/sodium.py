@@ -83,6 +83,9 @@ def _function(name: str, *types: Any) -> Any:
 _BUFFER, _SIZE, _LONG = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_ulonglong
 _own = ctypes.CDLL(_pysodium.sodium._name)
 _generichash = _function("crypto_generichash", _BUFFER, _SIZE, _BUFFER, _LONG, _BUFFER, _SIZE)
+_blake2b = _function(
+    "crypto_generichash_blake2b_salt_personal", _BUFFER, _SIZE, _BUFFER, _LONG, _BUFFER, _SIZE, _BUFFER, _BUFFER
+)
 _scalarmult = _function("crypto_scalarmult_curve25519", _BUFFER, _BUFFER, _BUFFER)
 _scalarmult_base = _function("crypto_scalarmult_curve25519_base", _BUFFER, _BUFFER)
 _chacha_seal = _function(
@@ -110,8 +113,9 @@ def random_bytes(n: int) -> bytes:
 
 def blake2b(key: bytes, personal: bytes, message: bytes) -> bytes:
     """Keyed BLAKE2b-256 with a personalisation of at most 16 bytes, padded with zeros, and no salt (RFC 7693)."""
-    name = personal.ljust(16, b"\0")
-    return bytes(_pysodium.crypto_generichash_blake2b_salt_personal(message, 32, key, _NO_SALT, name))
+    out = _Bytes32()
+    _blake2b(out, 32, message, len(message), key, len(key), _NO_SALT, personal.ljust(16, b"\0"))
+    return out.raw
 
 
 def hash_unkeyed(personal: bytes, message: bytes) -> bytes:

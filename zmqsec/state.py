@@ -64,7 +64,7 @@ class Binding:
         self._sealing_name = association
         self._opening_names = [association] if receive is None else list(receive)
         self.sealing: Association | None = find(association, keyring)
-        self.opening = [one for name in self._opening_names for one in self._named(name) or [find(name, keyring)]]
+        self.opening = [one for name in self._opening_names for one in self._named(name) or self._only(name)]
         self._look()
 
     def session(self) -> Any:
@@ -84,8 +84,12 @@ class Binding:
     def _named(self, name: str | Association) -> tuple[Association, ...]:
         """All that open under a name now; an association that was given itself."""
         if isinstance(name, Association):
-            return (name,)
+            return (name,) if name.direction != "send" else ()
         return self._keyring.opening(name) if isinstance(name, str) and self._keyring is not None else ()
+
+    def _only(self, name: str | Association) -> list[Association]:
+        """Nothing where there is one that only seals; else AssociationError says what is wrong with the name."""
+        return [one for one in [find(name, self._keyring)] if one.direction != "send"]
 
     def _to_seal_with(self) -> Association | None:
         name = self._sealing_name
