@@ -30,6 +30,11 @@ static zs_span frame_span(zs_channel *channel, size_t i) {
 /* Find the sealed part; never look further than the envelope can reach. The first frame's span is there already. */
 static zs_status place(zs_channel *channel, zs_received *message) {
     size_t reach = 0, end = message->first + message->count;
+    if (channel->layout == ZS_LAYOUT_ANY) {
+        message->sealed = message->first;
+        message->part = frame_span(channel, message->sealed);
+        return ZS_OK;
+    }
     if (channel->layout == ZS_LAYOUT_TOPIC) reach = 1;
     if (channel->layout == ZS_LAYOUT_ENVELOPE) reach = ZS_MAX_ENVELOPE_FRAMES;
     for (message->sealed = message->first; message->sealed < end; message->sealed++) {

@@ -13,8 +13,9 @@ enum {
     ZS_CHANNEL_BYTES = 1 << 17
 };
 
-/* Where the sealed part stands; spec, "The frames around the sealed part". */
-typedef enum zs_layout { ZS_LAYOUT_PLAIN, ZS_LAYOUT_TOPIC, ZS_LAYOUT_ENVELOPE } zs_layout;
+/* Where the sealed part stands; spec, "The frames around the sealed part". With "any" nobody looks for one, and the first
+ * frame stands for it. */
+typedef enum zs_layout { ZS_LAYOUT_PLAIN, ZS_LAYOUT_TOPIC, ZS_LAYOUT_ENVELOPE, ZS_LAYOUT_ANY } zs_layout;
 
 /* One message as received: frames first .. first + count, of which `sealed` is the sealed part. */
 typedef struct zs_received {

@@ -5,12 +5,13 @@
 
 #include <errno.h>
 
-void zs_lane_init(zs_lane *lane, const zs_libs *libs, void *source, void *sink) {
+void zs_lane_init(zs_lane *lane, const zs_libs *libs, void *source, void *sink, const zs_policy *policy) {
     memset(lane, 0, sizeof *lane);
     lane->libs = libs;
     lane->source = source;
     lane->sink = sink;
     lane->sink_tells = true;
+    lane->policy = policy;
     zs_channel_init(&lane->channel, &libs->zmq, ZS_LAYOUT_PLAIN);
 }
 
@@ -24,7 +25,7 @@ static void begin_batch(zs_lane *lane) {
 }
 
 static void close_frame(zs_lane *lane, size_t at) {
-    lane->libs->zmq.msg_close(&lane->channel.frames[lane->order[at]]);
+    lane->libs->zmq.msg_close(lane->order[at]);
 }
 
 void zs_lane_release(zs_lane *lane) {
@@ -46,13 +47,98 @@ static int read_unchecked(zs_lane *lane) {
         zmq->msg_init(&channel->frames[i]);
         int size = zmq->msg_recv(&channel->frames[i], lane->source, ZS_ZMQ_DONTWAIT);
         if (size < 0) return zmq->last_errno();
-        lane->order[i] = i;
+        lane->order[i] = &channel->frames[i];
         lane->more[i] = lane->reading_inside = zmq->msg_more(&channel->frames[i]) != 0;
         lane->order_count = ++channel->frame_count;
         lane->counts.received += !lane->more[i];
         lane->counts.received_bytes += (size_t)size;
     }
     return 0;
+}
+
+/* -- checked ------------------------------------------------------------------------------------------------------- */
+
+static void add_frame(zs_lane *lane, zs_msg *frame, bool more) {
+    lane->order[lane->order_count] = frame;
+    lane->more[lane->order_count++] = more;
+}
+
+/* Which messages pass, in their order; the others are closed. */
+static size_t sort_out(zs_lane *lane, size_t passing[ZS_BATCH]) {
+    const zs_zmq *zmq = &lane->libs->zmq;
+    size_t count = 0;
+    for (size_t i = 0; i < lane->channel.message_count; i++) {
+        const zs_received *message = &lane->channel.messages[i];
+        lane->counts.received++;
+        lane->counts.received_bytes += lane->checked[i].bytes;
+        if (message->status == ZS_OK) {
+            passing[count++] = i;
+            continue;
+        }
+        lane->counts.refused[message->status]++;
+        for (size_t k = 0; k < message->count; k++) zmq->msg_close(&lane->channel.frames[message->first + k]);
+    }
+    return count;
+}
+
+/* One signature for all that pass; false: out of memory, and then nothing was made. */
+static bool attest(zs_lane *lane, const size_t *passing, size_t count) {
+    const zs_zmq *zmq = &lane->libs->zmq;
+    const zs_attester *hop = lane->policy->hop;
+    zs_attest_job jobs[ZS_BATCH];
+    for (size_t k = 0; k < count; k++) {
+        const zs_received *message = &lane->channel.messages[passing[k]];
+        zs_msg *last = &lane->channel.frames[message->first + message->count - 1];
+        bool is_first = message->first + message->count - 1 == message->sealed;
+        if (zmq->msg_init_size(&lane->attestations[k], zs_attestation_size(hop, count)) != 0) {
+            while (k > 0) zmq->msg_close(&lane->attestations[--k]);
+            return false;
+        }
+        const zs_checked *checked = &lane->checked[passing[k]];
+        if (checked->has_digest) memcpy(jobs[k].digest, checked->digest, ZS_HASH_BYTES);
+        else zs_part_digest(&lane->libs->sodium, jobs[k].digest, message->part.data, message->part.len);
+        jobs[k].previous = is_first ? NULL : zmq->msg_data(last);
+        jobs[k].previous_len = is_first ? 0 : zmq->msg_size(last);
+        jobs[k].out = zmq->msg_data(&lane->attestations[k]);
+    }
+    zs_attest_many(&lane->libs->sodium, hop, jobs, count);
+    return true;
+}
+
+/* Messages as they come, each as a whole. Returns 0 or libzmq's errno. */
+static int read_checked(zs_lane *lane, const zs_clock *now) {
+    zs_channel *channel = &lane->channel;
+    size_t passing[ZS_BATCH], count;
+    channel->socket = lane->source;
+    channel->layout = zs_policy_layout(lane->policy);
+    int error = zs_channel_receive(channel, ZS_BATCH, ZS_ZMQ_DONTWAIT);
+    if (error != 0) return error;
+    zs_checks_run(lane->policy, lane->libs, channel, lane->checked, now);
+    count = sort_out(lane, passing);
+    bool attested = lane->policy->hop != NULL && count != 0 && attest(lane, passing, count);
+    for (size_t k = 0; k < count; k++) {
+        const zs_received *message = &channel->messages[passing[k]];
+        for (size_t j = 0; j < message->count; j++) {
+            add_frame(lane, &channel->frames[message->first + j], attested || j + 1 < message->count);
+        }
+        if (attested) add_frame(lane, &lane->attestations[k], false);
+    }
+    return channel->drained ? EAGAIN : 0;
+}
+
+/* Take what was read from the lane's rate; it may then be in debt by a batch. */
+static void pay(zs_lane *lane, const zs_clock *now, const zs_lane_counts *before) {
+    const zs_policy *policy = lane->policy;
+    zs_bucket_pay(&lane->messages, &policy->messages, now->ms, (double)(lane->counts.received - before->received));
+    zs_bucket_pay(&lane->bytes, &policy->bytes, now->ms, (double)(lane->counts.received_bytes - before->received_bytes));
+}
+
+/* The lane's rate stops reading, and so in the end the senders: nothing of it is dropped. */
+static bool is_limited(zs_lane *lane, const zs_clock *now) {
+    int64_t messages = zs_bucket_wait(&lane->messages, &lane->policy->messages, now->ms);
+    int64_t bytes = zs_bucket_wait(&lane->bytes, &lane->policy->bytes, now->ms);
+    lane->limited_until = now->ms + (messages > bytes ? messages : bytes);
+    return lane->limited_until > now->ms;
 }
 
 /* -- out ----------------------------------------------------------------------------------------------------------- */
@@ -93,7 +179,7 @@ static void send_held(zs_lane *lane) {
     const zs_zmq *zmq = &lane->libs->zmq;
     while (lane->sent < lane->order_count) {
         bool more = lane->more[lane->sent];
-        int size = zmq->msg_send(&lane->channel.frames[lane->order[lane->sent]], lane->sink,
+        int size = zmq->msg_send(lane->order[lane->sent], lane->sink,
                                  more ? ZS_ZMQ_DONTWAIT | ZS_ZMQ_SNDMORE : ZS_ZMQ_DONTWAIT);
         if (size < 0) {
             if (!not_sent(lane, zmq->last_errno())) return;
@@ -106,11 +192,15 @@ static void send_held(zs_lane *lane) {
     }
 }
 
-zs_turn zs_lane_turn(zs_lane *lane) {
+zs_turn zs_lane_turn(zs_lane *lane, const zs_clock *now) {
     int error = 0;
     if (!zs_lane_holds(lane)) {
+        zs_lane_counts before = lane->counts;
+        if (is_limited(lane, now)) return ZS_TURN_LIMITED;
         begin_batch(lane);
-        error = read_unchecked(lane);
+        bool unchecked = lane->reading_inside || zs_policy_is_nothing(lane->policy);
+        error = unchecked ? read_unchecked(lane) : read_checked(lane, now);
+        pay(lane, now, &before);
     }
     lane->error = error == EAGAIN || error == EINTR ? 0 : error;
     if (lane->error == 0) send_held(lane);

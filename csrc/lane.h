@@ -6,10 +6,10 @@
 #ifndef ZS_LANE_H
 #define ZS_LANE_H
 
-#include "channel.h"
+#include "checks.h"
 
 enum {
-    ZS_LANE_FRAMES = ZS_CHANNEL_FRAMES,
+    ZS_LANE_FRAMES = ZS_CHANNEL_FRAMES + ZS_BATCH, /* what came, and an attestation for each */
     ZS_LANE_RETRY_MS = 1 /* for sinks that do not tell when they have room again */
 };
 
@@ -18,6 +18,7 @@ typedef enum zs_turn {
     ZS_TURN_READY, /* there may be more to read */
     ZS_TURN_EMPTY, /* all that was there is out */
     ZS_TURN_FULL,  /* the sink takes no more now */
+    ZS_TURN_LIMITED, /* the lane's rate is used up, until `limited_until` */
     ZS_TURN_FAILED /* `error` is libzmq's, and it is neither's momentary state */
 } zs_turn;
 
@@ -36,17 +37,23 @@ typedef struct zs_lane {
     bool sink_tells; /* libzmq tells when the sink has room */
     int error;
     zs_lane_counts counts;
+    const zs_policy *policy; /* of whom the lane's owner takes care */
+    zs_bucket messages, bytes;
+    int64_t limited_until; /* milliseconds, of the clock */
     bool reading_inside, sending_inside; /* between two frames of one message */
     zs_channel channel;                  /* what was read and is not out */
-    size_t order[ZS_LANE_FRAMES];        /* the frames to send */
+    zs_checked checked[ZS_BATCH];
+    zs_msg attestations[ZS_BATCH];       /* the hop's own */
+    zs_msg *order[ZS_LANE_FRAMES];       /* the frames to send */
     bool more[ZS_LANE_FRAMES];           /* of which one follows in the same message */
     size_t order_count, sent;
 } zs_lane;
 
-void zs_lane_init(zs_lane *lane, const zs_libs *libs, void *source, void *sink);
+/* The policy stands as long as the lane, or until another is set between two turns. */
+void zs_lane_init(zs_lane *lane, const zs_libs *libs, void *source, void *sink, const zs_policy *policy);
 
-/* Send what is held, else read a batch and send it; never waits. */
-zs_turn zs_lane_turn(zs_lane *lane);
+/* Send what is held, else read a batch, check it and send what passes; never waits. */
+zs_turn zs_lane_turn(zs_lane *lane, const zs_clock *now);
 
 /* Does it hold what was read and is not out? */
 bool zs_lane_holds(const zs_lane *lane);

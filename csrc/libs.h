@@ -38,6 +38,8 @@ typedef struct zs_sodium {
                         const unsigned char *salt, const unsigned char *personal);
     int (*blake2b_update)(zs_hash_state *state, const unsigned char *in, unsigned long long inlen);
     int (*blake2b_final)(zs_hash_state *state, unsigned char *out, size_t outlen);
+    /* SipHash-2-4: 8 bytes out, a key of 16; for tables whose keys strangers choose. */
+    int (*shorthash)(unsigned char *out, const unsigned char *in, unsigned long long inlen, const unsigned char *k);
     /* Ed25519; the secret key is the seed and the public key, 64 bytes. Verify through ed25519.h only. */
     int (*sign)(unsigned char *sig, unsigned long long *siglen, const unsigned char *m, unsigned long long mlen,
                 const unsigned char *sk);
@@ -57,6 +59,7 @@ typedef struct zs_zmq {
     int (*msg_init_data)(zs_msg *msg, void *data, size_t size, void (*release)(void *data, void *hint), void *hint);
     int (*msg_close)(zs_msg *msg);
     int (*msg_move)(zs_msg *dest, zs_msg *src);
+    int (*msg_copy)(zs_msg *dest, zs_msg *src);
     void *(*msg_data)(zs_msg *msg);
     size_t (*msg_size)(const zs_msg *msg);
     int (*msg_more)(const zs_msg *msg);

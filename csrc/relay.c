@@ -12,10 +12,10 @@
 #include <poll.h>
 #include <time.h>
 
-static int64_t now_ms(void) {
+static zs_clock read_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (zs_clock){.ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, .seconds = (uint64_t)time(NULL)};
 }
 
 /* -- sockets ------------------------------------------------------------------------------------------------------- */
@@ -81,16 +81,22 @@ enum { ROUNDS_WITHOUT_LOOK = 8 };
 
 /* What the lanes have come to in one round. */
 typedef struct round {
-    bool ready, moved, full, retries, failed;
+    bool ready, moved, full, failed;
+    int64_t wake; /* milliseconds of the clock; negative: no lane asks for it */
 } round;
 
+static int64_t sooner(int64_t a, int64_t b) {
+    if (a < 0) return b;
+    return b < 0 || a < b ? a : b;
+}
+
 /* One lane's turn, unless it is known that its source has nothing. */
-static void serve_lane(zs_relay *relay, size_t i, round *one) {
+static void serve_lane(zs_relay *relay, size_t i, const zs_clock *now, round *one) {
     zs_lane *lane = relay->lanes[i];
     zs_relay_socket *source = &relay->sockets[relay->source[i]];
     bool sleeps = source->empty && !zs_lane_holds(lane);
     uint64_t received = lane->counts.received;
-    switch (sleeps ? ZS_TURN_EMPTY : zs_lane_turn(lane)) {
+    switch (sleeps ? ZS_TURN_EMPTY : zs_lane_turn(lane, now)) {
     case ZS_TURN_READY:
         one->ready = source->wanted = true;
         break;
@@ -100,8 +106,12 @@ static void serve_lane(zs_relay *relay, size_t i, round *one) {
         break;
     case ZS_TURN_FULL:
         one->full = true;
-        one->retries = one->retries || !lane->sink_tells;
+        if (!lane->sink_tells) one->wake = sooner(one->wake, now->ms + ZS_LANE_RETRY_MS);
         relay->sockets[relay->sink[i]].full = lane->sink_tells;
+        break;
+    case ZS_TURN_LIMITED:
+        one->full = true;
+        one->wake = sooner(one->wake, lane->limited_until);
         break;
     case ZS_TURN_FAILED:
         one->failed = true;
@@ -112,10 +122,10 @@ static void serve_lane(zs_relay *relay, size_t i, round *one) {
     if (lane->counts.received != received) one->moved = true;
 }
 
-static round serve(zs_relay *relay) {
-    round one = {false, false, false, false, false};
+static round serve(zs_relay *relay, const zs_clock *now) {
+    round one = {.wake = -1};
     for (size_t i = 0; i < relay->socket_count; i++) relay->sockets[i].full = relay->sockets[i].wanted = false;
-    for (size_t i = 0; i < relay->lane_count && !one.failed; i++) serve_lane(relay, i, &one);
+    for (size_t i = 0; i < relay->lane_count && !one.failed; i++) serve_lane(relay, i, now, &one);
     return one;
 }
 
@@ -150,33 +160,26 @@ static int sleep_on_sockets(zs_relay *relay, int64_t wait) {
     return woken;
 }
 
-static int64_t sooner(int64_t a, int64_t b) {
-    if (a < 0) return b;
-    return b < 0 || a < b ? a : b;
-}
-
 static int64_t left(int64_t end, int64_t now) {
     if (end < 0) return -1;
     return end > now ? end - now : 0;
 }
 
 zs_relay_end zs_relay_run(zs_relay *relay, int64_t quiet, int64_t until) {
-    bool timed = quiet >= 0 || until >= 0;
-    int64_t now = now_ms(), last_move = now, end = until < 0 ? -1 : now + until;
+    zs_clock now = read_clock();
+    int64_t last_move = now.ms, end = until < 0 ? -1 : now.ms + until;
     if (take_calls(relay)) return ZS_RELAY_CALLED; /* and libzmq tells of a message only a reader that found none */
     for (size_t rounds = 0;; rounds++) {
-        round one = serve(relay);
+        now = read_clock();
+        round one = serve(relay, &now);
         if (one.failed) return ZS_RELAY_FAILED;
         if (atomic_load_explicit(&relay->called, memory_order_relaxed) && take_calls(relay)) return ZS_RELAY_CALLED;
-        if (timed) {
-            now = now_ms();
-            if (one.moved || one.full) last_move = now;
-            if (quiet >= 0 && now - last_move >= quiet) return ZS_RELAY_QUIET;
-            if (end >= 0 && now >= end) return ZS_RELAY_LATE;
-        }
+        if (one.moved || one.full) last_move = now.ms;
+        if (quiet >= 0 && now.ms - last_move >= quiet) return ZS_RELAY_QUIET;
+        if (end >= 0 && now.ms >= end) return ZS_RELAY_LATE;
         if (one.ready && rounds % ROUNDS_WITHOUT_LOOK != 0) continue;
-        int64_t wait = sooner(left(end, now), quiet < 0 ? -1 : left(last_move + quiet, now));
-        if (one.retries) wait = sooner(wait, ZS_LANE_RETRY_MS);
+        int64_t wake = sooner(sooner(one.wake, end), quiet < 0 ? -1 : last_move + quiet);
+        int64_t wait = left(wake, now.ms);
         if (one.ready || are_ready_after_all(relay)) wait = 0;
         int count = sleep_on_sockets(relay, wait);
         if (count < 0 && errno != EINTR) {

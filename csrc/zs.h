@@ -71,6 +71,8 @@ enum {
     ZS_NEAR_BYTES = 64, /* of a message's text that stand apart; see zs_aead_job */
 
     ZS_REKEY_AFTER_TIME = 3600, /* seconds */
+    ZS_REJECT_AFTER_TIME = 7200,
+    ZS_CLOCK_SKEW = 120,
     ZS_REPLAY_WINDOW = 2048,
     ZS_MAX_ENVELOPE_FRAMES = 16,
     ZS_MAX_ATTESTATION_FRAMES = 16
@@ -98,6 +100,7 @@ typedef enum zs_status {
     ZS_UNATTESTED,
     ZS_BAD_ATTESTATION,
     ZS_NOT_PERMITTED,
+    ZS_RATE_LIMITED, /* by relays only */
     ZS_STATUS_COUNT
 } zs_status;
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -32,3 +34,15 @@ def implementation(request: pytest.FixtureRequest) -> ModuleType:
     """One of the implementations of the protocol."""
     module: ModuleType = request.param
     return module
+
+
+@pytest.fixture
+def runner() -> Iterator[Any]:
+    """A relay's loop with plain sockets around it, which go when the test ends; see relay_helpers."""
+    from relay_helpers import Runner
+
+    one = Runner()
+    try:
+        yield one
+    finally:
+        one.close()

@@ -4,91 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import zmq
+from relay_helpers import Runner, _relay
 from socket_helpers import TIMEOUT, eventually
-
-_relay = pytest.importorskip("zmqsec._relay")
-
-
-class Runner:
-    """A loop in a thread, and plain sockets around it; the relay's sockets are the loop's thread's once it runs."""
-
-    def __init__(self) -> None:
-        self.context = zmq.Context()
-        self._call = self.context.socket(zmq.PAIR)
-        self._call.bind("inproc://call")
-        control = self.context.socket(zmq.PAIR)
-        control.connect("inproc://call")
-        self.loop = _relay.Loop(control)
-        self.ended: list[str] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.lanes: list[Any] = []
-        self._sockets: list[Any] = []
-
-    def socket(self, kind: int, **options: int) -> Any:
-        socket = self.context.socket(kind)
-        socket.linger = 0
-        socket.rcvtimeo = socket.sndtimeo = TIMEOUT
-        for name, value in options.items():
-            setattr(socket, name, value)
-        self._sockets.append(socket)
-        return socket
-
-    def bound(self, kind: int, **options: int) -> tuple[Any, str]:
-        socket = self.socket(kind, **options)
-        socket.bind("tcp://127.0.0.1:*")
-        return socket, socket.last_endpoint.decode()
-
-    def leg(self, front: int, back: int, waits: bool = False, **options: int) -> tuple[str, str]:
-        """A leg of two bound sockets, both directions where they have two; the addresses of its ends."""
-        first, front_address = self.bound(front, **options)
-        second, back_address = self.bound(back, **options)
-        self.lanes.append(_relay.Lane(first, second, waits=waits))
-        if front != zmq.PULL:
-            self.lanes.append(_relay.Lane(second, first, waits=waits))
-        return front_address, back_address
-
-    def connected(self, kind: int, address: str, **options: int) -> Any:
-        socket = self.socket(kind, **options)
-        socket.connect(address)
-        return socket
-
-    def start(self, **limits: float) -> None:
-        self._limits = limits
-        self.loop.use_lanes(self.lanes)
-        self._thread.start()
-
-    def _run(self) -> None:
-        self.ended.append(self.loop.run(**self._limits))
-
-    def stop(self) -> str:
-        """End the loop, as another thread does."""
-        if self._thread.is_alive():
-            self.loop.call()
-            self._call.send(b"")
-        self._thread.join(TIMEOUT / 1000)
-        assert not self._thread.is_alive()
-        return self.ended[0]
-
-    def close(self) -> None:
-        for socket in self._sockets:
-            socket.close(0)
-        self.context.destroy(0)
-
-
-@pytest.fixture
-def runner() -> Iterator[Runner]:
-    one = Runner()
-    try:
-        yield one
-    finally:
-        if one._thread.ident is not None:
-            one.stop()
-        one.close()
 
 
 def test_loop_pull_push_forwards_every_message_in_order(runner: Runner) -> None:
@@ -191,7 +111,7 @@ def test_loop_router_loses_replies_to_peers_that_are_gone_and_counts_them(runner
 
 
 def _router_leg(runner: Runner, waits: bool = False) -> tuple[str, str]:
-    front, front_address = runner.bound(zmq.ROUTER, router_mandatory=1, sndhwm=3)
+    front, front_address = runner.bound(zmq.ROUTER, sndhwm=3)
     back, back_address = runner.bound(zmq.DEALER)
     runner.lanes += [_relay.Lane(front, back), _relay.Lane(back, front, waits=waits)]
     return front_address, back_address

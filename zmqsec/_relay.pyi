@@ -5,14 +5,20 @@ from typing import Any, Literal
 
 import zmq
 
+from ._policy import Policy
+
 class Lane:
     source: zmq.Socket[bytes]
     sink: zmq.Socket[bytes]
+    policy: Policy
     @property
     def holds(self) -> bool: ...
     @property
     def counts(self) -> dict[str, Any]: ...
-    def __init__(self, source: zmq.Socket[bytes], sink: zmq.Socket[bytes], *, waits: bool = ...) -> None: ...
+    def __init__(
+        self, source: zmq.Socket[bytes], sink: zmq.Socket[bytes], policy: Policy | None = ..., *, waits: bool = ...
+    ) -> None: ...
+    def use_policy(self, policy: Policy) -> None: ...
 
 class Loop:
     control: zmq.Socket[bytes]

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# _relay.pyx: a relay's lanes and its loop between C and Python (floor 8); what they do is in csrc/lane.c and csrc/relay.c.
+# _relay.pyx: a relay's lanes and its loop between C and Python (floor 9); what they do is in csrc/lane.c and csrc/relay.c.
 """Forwarding by the C core, with no GIL; :mod:`zmqsec.relay` holds the configuration and the service over it."""
 
 import zmq
@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 
 from ._library cimport engine_libs
+from ._policy cimport Policy
 from ._relay_c cimport *
 
 # Sinks that name their peers or their topics: libzmq does not tell when the one that is meant has room.
@@ -26,23 +27,35 @@ cdef void *handle_of(object socket) except NULL:
 cdef class Lane:
     """One direction of a leg: what comes from `source` goes to `sink`, both of them plain sockets of pyzmq.
 
-    With `waits` a sink whose peer has no room (ROUTER, XPUB) stops the lane; without, that peer loses the message.
+    `policy` says what is asked about each. With `waits` a sink whose peer has no room (ROUTER, XPUB) stops the lane; without,
+    that peer loses the message.
     """
     cdef zs_lane *lane
     cdef readonly object source, sink
+    cdef readonly Policy policy
 
-    def __init__(self, source, sink, *, waits=False):
+    def __init__(self, source, sink, Policy policy=None, *, waits=False):
         self.source, self.sink = source, sink
+        self.policy = Policy() if policy is None else policy
         self.lane = <zs_lane *>malloc(sizeof(zs_lane))
         if self.lane == NULL:
             raise MemoryError()
-        zs_lane_init(self.lane, engine_libs(), handle_of(source), handle_of(sink))
+        zs_lane_init(self.lane, engine_libs(), handle_of(source), handle_of(sink), &self.policy.policy)
         self.lane.waits, self.lane.sink_tells = waits, sink.type not in UNTOLD
+        if sink.type == zmq.ROUTER:
+            sink.router_mandatory = 1  # else libzmq drops without a word what it cannot deliver
+        elif sink.type == zmq.XPUB:
+            sink.setsockopt(zmq.XPUB_NODROP, waits)
 
     def __dealloc__(self):
         if self.lane != NULL:
             zs_lane_release(self.lane)
             free(self.lane)
+
+    def use_policy(self, Policy policy not None):
+        """Ask these from the next batch on; only while the loop does not run."""
+        self.lane.policy = &policy.policy
+        self.policy = policy
 
     @property
     def holds(self):

@@ -80,6 +80,7 @@ class Reason(str, enum.Enum):
     UNATTESTED = "unattested"
     BAD_ATTESTATION = "bad-attestation"
     NOT_PERMITTED = "not-permitted"
+    RATE_LIMITED = "rate-limited"
 
     def __str__(self) -> str:
         return self.value

@@ -147,6 +147,7 @@ BATCH: Final = 64
 LAYOUT_PLAIN: Final = 0
 LAYOUT_TOPIC: Final = 1
 LAYOUT_ENVELOPE: Final = 2
+LAYOUT_ANY: Final = 3
 
 # What Channel.recv_many gives for each message.
 FORM_PARTS: Final = 0

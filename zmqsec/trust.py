@@ -298,6 +298,12 @@ class Trust:
             return tuple(self._authorities.values())
 
     @property
+    def given(self) -> tuple[Credential, ...]:
+        """The credentials that the operator gave, in no order; those of messages are not among them."""
+        with self._lock:
+            return tuple(one for held in self._given.values() for one in held)
+
+    @property
     def lists(self) -> tuple[RevocationList, ...]:
         """The newest revocation list of each authority that has one."""
         with self._lock:

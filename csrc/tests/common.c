@@ -134,6 +134,7 @@ void test_load_sodium(zs_sodium *sodium) {
     test_sodium_symbol("crypto_generichash_blake2b_init_salt_personal", &sodium->blake2b_init);
     test_sodium_symbol("crypto_generichash_blake2b_update", &sodium->blake2b_update);
     test_sodium_symbol("crypto_generichash_blake2b_final", &sodium->blake2b_final);
+    test_sodium_symbol("crypto_shorthash_siphash24", &sodium->shorthash);
     test_sodium_symbol("crypto_sign_ed25519_detached", &sodium->sign);
     test_sodium_symbol("crypto_sign_ed25519_verify_detached", &sodium->verify);
     test_sodium_symbol("crypto_core_hchacha20", &sodium->hchacha20);

@@ -34,6 +34,7 @@ WEIGHTS: Mapping[str, float] = {
     Reason.UNATTESTED: 2.0,
     Reason.BAD_ATTESTATION: 5.0,
     Reason.NOT_PERMITTED: 1.0,
+    Reason.RATE_LIMITED: 0.1,
 }
 _LONGEST_BLOCK = 86400.0
 _MAX_DOUBLINGS = 16
