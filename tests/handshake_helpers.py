@@ -140,6 +140,10 @@ class Line:
                 self.now = max(self.now, due)
                 self._take(self.initiator.poll(self.now), self.at_initiator, True)
 
+    def begin_again(self, initiator: Initiator) -> None:
+        """Another initiator in the place of one that failed."""
+        self.initiator, self.at_initiator = initiator, []
+
     def _arrive(self, to_responder: bool, frame: bytes) -> None:
         if to_responder:
             self._take(self.responder.receive(frame, b"alice", self.now), self.at_responder, False)

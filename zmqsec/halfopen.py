@@ -16,8 +16,8 @@ class HalfOpen:
     """One handshake at its responder: `first`, the mac1 of its opening, where that came from, and until when it lives.
 
     `answer` is what a repeated opening gets, `confirm` and `done` are the only headers that the next two frames may
-    have; `tries` counts the confirmations of XX that were read. XX keeps its `noise` until the confirmation; IK has its
-    `pair` already. After the confirmation only the digest of the frame that brought it stays, and the frame that
+    have; `tries` counts the confirmations of XX that did not hold. XX keeps its `noise` until the confirmation; IK has
+    its `pair` already. After the confirmation only the digest of the frame that brought it stays, and the frame that
     answers it.
     """
 

@@ -229,10 +229,6 @@ class Responder:
                 raise FrameRefused(HandshakeReason.FORGED, "another confirmation than the one that held")
             return _again(entry.done_frame)
         if entry.confirmation is None:
-            entry.tries += 1
-            if entry.tries > limits.MAX_CONFIRM_TRIES:
-                self._table.drop(entry)
-                raise FrameRefused(HandshakeReason.FORGED, "too many confirmations that did not hold")
             self._read_third(entry, frame)
         elif not entry.confirmation.holds(frame):
             raise FrameRefused(HandshakeReason.FORGED, "the tag of a confirmation does not hold")
@@ -246,11 +242,18 @@ class Responder:
         """XX: only now does the initiator say who it is."""
         assert entry.noise is not None
         noise = entry.noise.copy()
-        rest = noise.read_tokens(frame[limits.HEADER_BYTES :])
-        h, static = noise.h, noise.rs
-        payload = noise.read_payload(rest)
-        assert static is not None
-        entry.peer, entry.credential = self._party.check_statement(INITIATOR, h, static, payload, None)
+        try:
+            rest = noise.read_tokens(frame[limits.HEADER_BYTES :])
+            h, static = noise.h, noise.rs
+            payload = noise.read_payload(rest)
+            assert static is not None
+            entry.peer, entry.credential = self._party.check_statement(INITIATOR, h, static, payload, None)
+        except (NoiseError, FrameRefused):
+            # Beyond the static key only its owner comes, and each time costs us an X25519 at least.
+            entry.tries += noise.rs is not None
+            if entry.tries == limits.MAX_CONFIRM_TRIES:
+                self._table.drop(entry)
+            raise
         entry.noise = noise
         self._finish(entry)
 
