@@ -37,11 +37,12 @@ def summary(found: dict[str, Any]) -> Text:
     memory, connections = found["memory"], found["connections"]
     up = timedelta(seconds=int(time.time() - found["began"]))
     states = ", ".join(f"{count:,} {state}" for state, count in found["states"].items() if count) or "none"
+    rules = sum(count for origins in found["rules"].values() for count in origins.values())
     limit = f" of {size(memory['limit'])}" if memory["limit"] else ""
     lines = (
         f"relay {found['name']}, up {up}, memory {size(memory['bytes'])}{limit}, {memory['cuts']} cuts, "
         f"{found['reloads']['done']} reloads",
-        f"peers: {states} · rules: {found['rules']:,} · "
+        f"peers: {states} · rules: {rules:,} · "
         f"connections: {connections['allowed']:,} taken, {connections['denied']:,} denied",
     )
     return Text("\n".join(printable(line) for line in lines))

@@ -184,6 +184,13 @@ class BlockList:
         entry = self.ruling(now, address=address, routing_id=routing_id, identity=identity)
         return entry is not None and entry.decision == "block"
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many lines there are of each decision and origin."""
+        found = {decision: {"operator": 0, "relay": 0} for decision in ("block", "allow")}
+        for entry in self.entries:
+            found[entry.decision][entry.origin] += 1
+        return found
+
     def about(self, kind: str, value: str) -> list[Entry]:
         """The lines that name a peer, and for an address those of the networks that it is in, narrow ones first."""
         found = [entry for entry in self.entries if (entry.kind, entry.value) == (kind, value)]

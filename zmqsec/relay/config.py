@@ -27,6 +27,7 @@ PATTERNS = {
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ENDPOINT = re.compile(r"(?:tcp://.+:(?:\*|\d{1,5})|ipc://.+|inproc://.+)")
+_HTTP_ADDRESS = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 _MAX_LEGS = 64
 _MAX_HWM = 10_000_000
 
@@ -94,6 +95,7 @@ class RelayConfig:
     memory_mib: int | None = None
     identity: Path | None = None
     control: ControlConfig | None = None
+    metrics: tuple[str, int] | None = None
 
     @classmethod
     def load(cls, path: Path) -> RelayConfig:
@@ -113,6 +115,7 @@ class RelayConfig:
             max_peers=peers.whole("max_peers", 100_000, least=1, most=10_000_000) or 1,
             identity=relay.path("identity", None),
             control=_control(root),
+            metrics=_metrics(root),
             legs=_legs(root),
         )
         if made.control is not None and made.identity is None:
@@ -168,6 +171,21 @@ def _control(root: Table) -> ControlConfig | None:
         raise table.fault(None, "'admins' or 'trust' must be there, or nobody could ask anything")
     table.end()
     return made
+
+
+def _metrics(root: Table) -> tuple[str, int] | None:
+    """Host and port of the HTTP server for Prometheus."""
+    given = "metrics" in root
+    table = root.table("metrics")
+    if not given:
+        return None
+
+    def check(text: str) -> str | None:
+        return None if _HTTP_ADDRESS.fullmatch(text) else "HOST:PORT is allowed, with an IPv6 address in brackets"
+
+    host, _, port = table.take("endpoint", str, check=check).rpartition(":")
+    table.end()
+    return host.strip("[]"), int(port)
 
 
 def _endpoints(table: Table, key: str) -> tuple[str, ...]:

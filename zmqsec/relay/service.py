@@ -32,6 +32,7 @@ from .control import Control
 from .events import Events
 from .leg import Leg
 from .memory import MemoryWatch
+from .metrics import MetricsServer
 from .peers import Ledger, Thresholds
 from .warden import Warden
 from .zap import ZapHandler
@@ -53,6 +54,7 @@ class Service:
         self.events = Events()
         ledger = Ledger(config.thresholds, max_peers=config.max_peers)
         self.control = self._controlled(config)
+        self.metrics = None if config.metrics is None else MetricsServer(config.metrics, self.snapshot)
         self.warden = Warden(BlockStore(config.blocks), ledger, watch=self.events.tell)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(config.io_threads)
         self._legs: dict[str, Leg] = {}
@@ -83,9 +85,11 @@ class Service:
             for leg in self.config.legs:
                 self._legs[leg.name] = Leg(leg, self._context)
             self._use_lanes()
-            if self.control is not None:
-                self.control.start()
+            for one in (self.control, self.metrics):
+                if one is not None:
+                    one.start()
         except BaseException:
+            self._hush()
             self._close(0)
             raise
         if self.config.thresholds != Thresholds():
@@ -95,8 +99,7 @@ class Service:
 
     def stop(self) -> None:
         """Take no newcomers, forward what has come, and close; at the latest after `drain_seconds`."""
-        if self.control is not None:
-            self.control.stop()
+        self._hush()  # while there is still a loop that answers
         self._stopping.set()
         if self._thread.is_alive():
             self._ring()
@@ -105,6 +108,11 @@ class Service:
             self._keeper.join()
         if not self._context.closed:
             self._close(int(self.config.drain_seconds * 1000))
+
+    def _hush(self) -> None:
+        for one in (self.control, self.metrics):
+            if one is not None:
+                one.stop()
 
     @property
     def alive(self) -> bool:
@@ -145,6 +153,8 @@ class Service:
     def _check_control(self, new: RelayConfig) -> Trust | None:
         if self.control is not None and new.identity == self.config.identity:
             return self.control.check(new.control)
+        if new.metrics != self.config.metrics:
+            raise ConfigError("metrics.endpoint cannot change while it runs; start the relay anew")
         if self.control is not None or new.control is not None:
             raise ConfigError("[control] and relay.identity cannot come, go or change while it runs; start it anew")
         return None
@@ -260,10 +270,10 @@ class Service:
             "memory": {"bytes": self._memory.now(), "limit": self._memory.limit_mib << 20, "cuts": self._cuts},
             "reloads": dict(self.reloads),
             "control": {} if self.control is None else self.control.plain(),
-            "metrics": {},
+            "metrics": {} if self.metrics is None else {"endpoint": self.metrics.endpoint},
             "peers": len(self.warden.ledger),
             "states": self.warden.states(),
-            "rules": len(self.warden.rules.entries),
+            "rules": self.warden.rules.counts(),
             "connections": {"allowed": self._zap.allowed, "denied": self._zap.denied},
             "legs": {
                 name: {
