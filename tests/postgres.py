@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,22 +40,30 @@ def _free_port() -> int:
 
 
 @contextmanager
+def _place(folder: Path, user: dict[str, Any]) -> Iterator[Path]:
+    """Where the cluster stands: for root outside of pytest's folders, which every pytest closes to others."""
+    if not user:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="zmqsec-postgres-") as own:
+        os.chown(own, user["user"], user["group"])
+        yield Path(own)
+
+
+@contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """Run a cluster in `folder`; its database URL for SQLAlchemy."""
-    data = folder / "data"
+    """Run a cluster, in `folder` if its user can; its database URL for SQLAlchemy."""
     user = _user()
-    if user:
-        for one in (folder, *folder.parents):  # what pytest makes is for root alone
-            if one.owner() == "root" and one.stat().st_mode & 0o777 == 0o700:
-                one.chmod(0o711)
-        os.chown(folder, user["user"], user["group"])
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, **user}
-    subprocess.run([_program("initdb"), "-D", data, "-U", "zmqsec", "-A", "trust", "--no-sync"], check=True, **quiet)
-    port = _free_port()
-    options = f"-p {port} -k {folder} -h 127.0.0.1 -F"
-    control = [_program("pg_ctl"), "-D", str(data), "-w", "-t", "60"]
-    subprocess.run([*control, "-o", options, "-l", str(folder / "log"), "start"], check=True, **quiet)
-    try:
-        yield f"postgresql+psycopg://zmqsec@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)
+    with _place(folder, user) as place:
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **user}
+        data = place / "data"
+        made = [_program("initdb"), "-D", data, "-U", "zmqsec", "-A", "trust", "--no-sync"]
+        subprocess.run(made, check=True, **quiet)
+        port = _free_port()
+        options = f"-p {port} -k {place} -h 127.0.0.1 -F"
+        control = [_program("pg_ctl"), "-D", str(data), "-w", "-t", "60"]
+        subprocess.run([*control, "-o", options, "-l", str(place / "log"), "start"], check=True, **quiet)
+        try:
+            yield f"postgresql+psycopg://zmqsec@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)

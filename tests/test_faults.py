@@ -116,9 +116,7 @@ def net(implementation: ModuleType, tmp_path: Path, identified: bool) -> Iterato
 
 @pytest.mark.parametrize("identified", [False, True], ids=["members", "identities"])
 @pytest.mark.parametrize("verb", VERBS)
-def test_faults_of_one_kind_have_their_one_outcome(
-    net: Net, processes: Processes, verb: str, identified: bool
-) -> None:
+def test_faults_of_one_kind_have_their_one_outcome(net: Net, processes: Processes, verb: str, identified: bool) -> None:
     got, refused, tally = receive_through(net, processes, "push", 7, (verb,), identified)
     found, struck = numbers(got), tally[verb]
     assert len(struck) > COUNT / 4, "the premise: it happened, and often"
