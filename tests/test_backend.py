@@ -69,3 +69,10 @@ def test_backend_unknown_is_refused_with_what_is_allowed(choice: str) -> None:
 def test_backend_load_unknown_raises() -> None:
     with pytest.raises(BackendError, match="'c' or 'python' is allowed"):
         backend.load("fortran")
+
+
+def test_backend_finds_the_bundled_libsodium_though_pysodium_was_there_first() -> None:
+    """A libsodium of the system may lack ML-KEM-768; which one is used must not depend on who imports what first."""
+    done = run("import pysodium; from zmqsec import sodium; print(sodium.library_path(), sodium.bundled_path())")
+    used, bundled = done.stdout.split()
+    assert done.returncode == 0 and (used == bundled or bundled == "None"), done.stderr

@@ -81,7 +81,11 @@ def _function(name: str, *types: Any) -> Any:
 
 
 _BUFFER, _SIZE, _LONG = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_ulonglong
-_own = ctypes.CDLL(_pysodium.sodium._name)
+# Where somebody has imported pysodium first, its library may be the system's, which may lack what the bundled one has.
+_path = bundled_path() or str(_pysodium.sodium._name)
+_own = ctypes.CDLL(_path)
+if _own.sodium_init() < 0:
+    raise BackendError("libsodium's sodium_init failed: no source of randomness?")
 _generichash = _function("crypto_generichash", _BUFFER, _SIZE, _BUFFER, _LONG, _BUFFER, _SIZE)
 _blake2b = _function(
     "crypto_generichash_blake2b_salt_personal", _BUFFER, _SIZE, _BUFFER, _LONG, _BUFFER, _SIZE, _BUFFER, _BUFFER
@@ -96,14 +100,16 @@ _chacha_open = _function(
     "crypto_aead_chacha20poly1305_ietf_decrypt",
     _BUFFER, ctypes.c_void_p, ctypes.c_void_p, _BUFFER, _LONG, _BUFFER, _LONG, _BUFFER, _BUFFER,
 )  # fmt: skip
+_sign = _function("crypto_sign_detached", _BUFFER, ctypes.c_void_p, _BUFFER, _LONG, _BUFFER)
+_verify = _function("crypto_sign_verify_detached", _BUFFER, _BUFFER, _LONG, _BUFFER)
 _mlkem_keys = _function("crypto_kem_mlkem768_seed_keypair", _BUFFER, _BUFFER, _BUFFER)
 _mlkem_encapsulate = _function("crypto_kem_mlkem768_enc_deterministic", _BUFFER, _BUFFER, _BUFFER, _BUFFER)
 _mlkem_decapsulate = _function("crypto_kem_mlkem768_dec", _BUFFER, _BUFFER, _BUFFER)
 
 
 def library_path() -> str:
-    """Path or name of the libsodium that pysodium has loaded."""
-    return str(_pysodium.sodium._name)
+    """Path or name of the libsodium that is used."""
+    return _path
 
 
 def random_bytes(n: int) -> bytes:
@@ -145,7 +151,7 @@ def x25519(secret: bytes, public: bytes) -> bytes | None:
 
 def chacha20poly1305_seal(key: bytes, nonce: bytes, ad: bytes, plaintext: bytes) -> bytes:
     """Ciphertext and 16-byte tag; 32-byte key, 12-byte nonce (RFC 8439)."""
-    out = ctypes.create_string_buffer(len(plaintext) + _TAG)
+    out = (ctypes.c_char * (len(plaintext) + _TAG))()
     _chacha_seal(out, None, plaintext, len(plaintext), ad, len(ad), None, nonce, key)
     return out.raw
 
@@ -155,9 +161,9 @@ def chacha20poly1305_open(key: bytes, nonce: bytes, ad: bytes, sealed: bytes) ->
     size = len(sealed) - _TAG
     if size < 0:
         return None
-    out = ctypes.create_string_buffer(size + 1)
+    out = (ctypes.c_char * size)()
     status = _chacha_open(out, None, None, sealed, len(sealed), ad, len(ad), nonce, key)
-    return out.raw[:size] if status == 0 else None
+    return out.raw if status == 0 else None
 
 
 def has_mlkem768() -> bool:
@@ -195,13 +201,14 @@ def ed25519_keys(seed: bytes) -> tuple[bytes, bytes]:
 
 def ed25519_sign(secret_key: bytes, message: bytes) -> bytes:
     """The 64-byte signature."""
-    return bytes(_pysodium.crypto_sign_detached(message, secret_key))
+    out = _Bytes64()
+    _sign(out, None, message, len(message), secret_key)
+    return out.raw
 
 
 def ed25519_verify(key: bytes, message: bytes, signature: bytes) -> bool:
     """libsodium's own verdict on 64 and 32 bytes; `ed25519.verify` is the protocol's."""
-    length = ctypes.c_ulonglong(len(message))
-    return bool(_pysodium.sodium.crypto_sign_verify_detached(signature, message, length, key) == 0)
+    return bool(_verify(signature, message, len(message), key) == 0)
 
 
 def argon2id(passphrase: bytes, salt: bytes, operations: int, memory: int) -> bytes | None:
