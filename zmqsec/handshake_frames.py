@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import limits
 from .errors import HandshakeError, HandshakeReason
@@ -58,8 +57,7 @@ def is_for_responder(frame: bytes) -> bool:
     return frame[limits.SEQUENCE_OFFSET] in (limits.OPENING, limits.CONFIRM)
 
 
-@dataclass(frozen=True, slots=True)
-class FrameHeader:
+class FrameHeader(NamedTuple):
     """The 32 bytes in front of a handshake frame: `spi` is the receiver's, 0 in an opening; `id` the handshake's."""
 
     spi: int
@@ -87,8 +85,7 @@ class FrameHeader:
         return cls(spi, handshake_id, kind, mode)
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """What one side can and wants: its SPI, the suites that it takes in its order, and the hybrid mode.
 
     `psk_id` says which pre-shared key an initiator means, and is zero where there is none.

@@ -22,6 +22,7 @@ _MAX_NONCE: Final = (1 << 64) - 1  # section 5.1
 
 _IPAD: Final = bytes(byte ^ 0x36 for byte in range(256))  # RFC 2104
 _OPAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+_NUMBERS: Final = (b"\x01", b"\x02", b"\x03")  # of HKDF's outputs
 
 
 class NoiseError(Exception):
@@ -42,19 +43,25 @@ def hmac_hash(key: bytes, data: bytes) -> bytes:
     return hash_of(block.translate(_OPAD) + hash_of(block.translate(_IPAD) + data))
 
 
+def _hkdf(chaining_key: bytes, input_key_material: bytes, count: int) -> list[bytes]:
+    """HKDF with so many outputs (section 4.3); the padded blocks of temp_key are made once for all of them."""
+    temp_key = hmac_hash(chaining_key, input_key_material).ljust(BLOCKLEN, b"\0")
+    inner, outer, outputs = temp_key.translate(_IPAD), temp_key.translate(_OPAD), [b""]
+    for number in _NUMBERS[:count]:
+        outputs.append(hash_of(outer + hash_of(inner + outputs[-1] + number)))
+    return outputs[1:]
+
+
 def hkdf2(chaining_key: bytes, input_key_material: bytes) -> tuple[bytes, bytes]:
     """HKDF with two outputs (section 4.3)."""
-    temp_key = hmac_hash(chaining_key, input_key_material)
-    output1 = hmac_hash(temp_key, b"\x01")
-    return output1, hmac_hash(temp_key, output1 + b"\x02")
+    output1, output2 = _hkdf(chaining_key, input_key_material, 2)
+    return output1, output2
 
 
 def hkdf3(chaining_key: bytes, input_key_material: bytes) -> tuple[bytes, bytes, bytes]:
     """HKDF with three outputs (section 4.3)."""
-    temp_key = hmac_hash(chaining_key, input_key_material)
-    output1 = hmac_hash(temp_key, b"\x01")
-    output2 = hmac_hash(temp_key, output1 + b"\x02")
-    return output1, output2, hmac_hash(temp_key, output2 + b"\x03")
+    output1, output2, output3 = _hkdf(chaining_key, input_key_material, 3)
+    return output1, output2, output3
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -189,21 +196,14 @@ class Pattern:
     messages: tuple[tuple[str, ...], ...]
     knows_responder: bool  # the pre-message "<- s"
 
-    @property
-    def has_psk(self) -> bool:
-        """Whether it is a PSK handshake."""
-        return any("psk" in tokens for tokens in self.messages)
-
-    @property
-    def has_kem(self) -> bool:
-        """Whether it has the hfs modifier."""
-        return any("e1" in tokens for tokens in self.messages)
+    has_psk: bool
+    has_kem: bool  # the hfs modifier
 
     @property
     def protocol_name(self) -> bytes:
         """The whole name (section 8); hfs names its KEM behind the DH (hfs, section 5)."""
-        functions = "25519+MLKEM768" if self.has_kem else "25519"
-        return f"Noise_{self.name}_{functions}_ChaChaPoly_BLAKE2b".encode()
+        functions = b"25519+MLKEM768" if self.has_kem else b"25519"
+        return b"Noise_%s_%s_ChaChaPoly_BLAKE2b" % (self.name.encode(), functions)
 
 
 _Messages = tuple[tuple[str, ...], ...]
@@ -242,4 +242,4 @@ def pattern(base: str, psk: int | None = None, hfs: bool = False) -> Pattern:
     if psk is not None:
         messages = _with_psk(messages, psk)
         modifiers.append(f"psk{psk}")
-    return Pattern(base + "+".join(modifiers), messages, base == "IK")
+    return Pattern(base + "+".join(modifiers), messages, base == "IK", psk is not None, hfs)
