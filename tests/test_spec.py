@@ -26,6 +26,19 @@ SIGNED = {
     for one in json.loads((VECTORS / file).read_text())["vectors"]
     if one["expect"] == "valid"
 }
+#: The handshake of the worked example, and what it yields.
+SHAKEN = json.loads((VECTORS / "handshakes.json").read_text())["vectors"][0]
+HANDSHAKE = dict(
+    zip(
+        [f"handshake-{name}" for name in ("opening", "answer", "confirmation", "done", "lost", "keys")],
+        [
+            *SHAKEN["frames"],
+            SHAKEN["lost"],
+            SHAKEN["to_responder"]["secret"] + SHAKEN["to_initiator"]["secret"] + SHAKEN["hash"],
+        ],
+        strict=True,
+    )
+)
 
 
 def examples() -> dict[str, bytes]:
@@ -61,12 +74,15 @@ def test_spec_attested_example_is_the_vector() -> None:
 @pytest.mark.parametrize("name", sorted(set(examples()) - {"suite-key", "subkey", "attested-sealed", "attestation"}))
 def test_spec_example_is_the_vector_of_its_name(name: str) -> None:
     """test_vectors.py seals and opens these with both implementations, others are read by tests of their own."""
-    assert examples()[name] == bytes.fromhex(SIGNED[name] if name in SIGNED else SEALED[name]["frame"])
+    found = {**SIGNED, **HANDSHAKE}
+    assert examples()[name] == bytes.fromhex(found[name] if name in found else SEALED[name]["frame"])
 
 
 def test_spec_has_an_example_of_every_form() -> None:
     assert {"suite-1-sealed", "suite-1-clear", "suite-2-sealed", "suite-3-sealed", "topic", "bundle"} <= set(examples())
-    assert {"one-role", "serial"} <= set(examples())
+    assert {"one-role", "serial", *HANDSHAKE} <= set(examples())
+    for side in ("initiator", "responder"):
+        assert [one for one in SHAKEN[side]["random"] if len(one) == 64][-1] in SPEC
 
 
 def test_spec_limits_are_those_of_the_code() -> None:

@@ -18,6 +18,7 @@ from admission_cases import admission_vectors  # noqa: E402
 from attestation_cases import attestation_vectors  # noqa: E402
 from credential_cases import credential_vectors, revocation_vectors  # noqa: E402
 from frame_cases import frame_vectors  # noqa: E402
+from handshake_cases import handshake_vectors  # noqa: E402
 from helpers import register_users_suite  # noqa: E402
 from identity_cases import identity_vectors  # noqa: E402
 from key_cases import key_vectors, part_vectors  # noqa: E402
@@ -38,6 +39,7 @@ FILES = {
     "revocations.json": (revocation_vectors, "Revocation lists: what they say, or why they are none."),
     "attestations.json": (attestation_vectors, "Attestations: what signs to which frames, and what receivers do."),
     "admissions.json": (admission_vectors, "Admission: keys, and what a relay that holds them lets in."),
+    "handshakes.json": (handshake_vectors, "Handshakes: what both sides draw, send and get."),
     "frames.json": (frame_vectors, "ZeroMQ messages of several frames, and what becomes of them."),
 }
 
