@@ -21,7 +21,7 @@ _SECONDS = {
     "urgent_spread": (0, 600),
     "reject_after": (20, 60 * _DAY),
 }
-_OF_ASSOCIATION = ("skew", "allow_clear", "attestation", "hops_min", "hops_max")
+_OF_ASSOCIATION = ("skew", "allow_clear", "attestation", "hops_min", "hops_max", "admit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,9 @@ class Policy:
     A key is used for `lifetime` and then changed. Between the word of a new one and the time to seal with it lies
     `spread`, in which members fetch it at times of their own; the one before is opened for `overlap` after that. When a
     member leaves or is revoked, the two `urgent_` times count instead. Without the server's word a key is used no
-    longer than `reject_after`. The rest is an association's policy.
+    longer than `reject_after`. Where messages are `queued` for receivers that are not there yet, a receiver takes all
+    numbers of the sessions that go on when it begins; else only those that were not used up by then. The rest is an
+    association's policy.
     """
 
     suite: str = "xchacha20poly1305"
@@ -46,12 +48,16 @@ class Policy:
     attestation: str = "none"
     hops_min: int = 0
     hops_max: int = limits.MAX_ATTESTATION_FRAMES
+    admit: bool = False
+    queued: bool = False
 
     def __post_init__(self) -> None:
         for name, (least, most) in _SECONDS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
                 raise Invalid(f"{name}={value!r}: {least} to {most} seconds are allowed")
+        if not isinstance(self.queued, bool):
+            raise Invalid(f"queued={self.queued!r}: true or false is allowed")
         if self.reject_after < self.lifetime + self.spread:
             raise Invalid(
                 f"reject_after={self.reject_after}: at least lifetime and spread, {self.lifetime + self.spread}, "
