@@ -168,16 +168,19 @@ static void unlink_and_wipe(zs_table *table, uint32_t number) {
     table->free_list[table->free_count++] = number;
 }
 
+void zs_table_raise_floor(zs_association *association, uint32_t floor) {
+    if (association->has_floor && association->floor >= floor) return;
+    association->has_floor = true;
+    association->floor = floor;
+}
+
 /* The oldest session makes room; its window is lost, so nothing as old as it is ever begun again. */
 static void evict_oldest(zs_table *table) {
     uint32_t number = table->heap[0];
     const zs_session *s = session_at(table, number);
     zs_association *association = zs_table_association(table, s->spi);
     uint32_t start = zs_load32(s->id);
-    if (association != NULL && (!association->has_floor || association->floor < start)) {
-        association->has_floor = true;
-        association->floor = start;
-    }
+    if (association != NULL) zs_table_raise_floor(association, start);
     table->heap[0] = table->heap[--table->session_count];
     heap_sift_down(table, 0);
     unlink_and_wipe(table, number);
@@ -269,4 +272,19 @@ bool zs_table_enter(zs_table *table, zs_association *association, const zs_heade
     *bucket = number;
     heap_push(table, number);
     return true;
+}
+
+bool zs_table_expect(zs_table *table, zs_association *association, const uint8_t id[ZS_SESSION_BYTES],
+                     const uint8_t *origin, uint64_t next) {
+    uint8_t input[ZS_HCHACHA_INPUT_BYTES], subkey[ZS_KEY_BYTES];
+    zs_header header = {.spi = association->spi, .start = zs_load32(id)};
+    if (!association->has_floor || association->floor < header.start) return true;
+    if (zs_table_session(table, association->spi, id, origin) != NULL) return true;
+    zs_store32(input, association->spi);
+    memcpy(input + 4, id, ZS_SESSION_BYTES);
+    zs_subkey(table->sodium, subkey, association->suite, association->key, input);
+    bool entered = zs_table_enter(table, association, &header, id, origin, subkey);
+    if (entered) zs_window_begin_at(&zs_table_session(table, association->spi, id, origin)->window, next);
+    zs_wipe(subkey, sizeof subkey);
+    return entered;
 }

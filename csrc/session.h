@@ -78,6 +78,14 @@ bool zs_table_add(zs_table *table, const zs_association *association);
 bool zs_table_remove(zs_table *table, uint32_t spi);
 zs_association *zs_table_association(const zs_table *table, uint32_t spi);
 
+/* Unknown sessions of the association that began at `floor` or before are stale from now on. */
+void zs_table_raise_floor(zs_association *association, uint32_t floor);
+
+/* Enter a session that is known to go on, although it began before the floor: numbers below `next` are used up. Nothing
+ * moves for one that has a window, or is not below the floor. False: out of memory, then nothing has moved. */
+bool zs_table_expect(zs_table *table, zs_association *association, const uint8_t id[ZS_SESSION_BYTES],
+                     const uint8_t *origin, uint64_t next);
+
 /* `origin` is a public key, or NULL for messages whose origin is not attested. */
 zs_session *zs_table_session(const zs_table *table, uint32_t spi, const uint8_t id[ZS_SESSION_BYTES],
                              const uint8_t *origin);

@@ -61,4 +61,13 @@ static inline void zs_window_begin(zs_window *w, uint64_t sequence) {
     w->seen[zs_window_word(sequence)] |= zs_window_bit(sequence);
 }
 
+/* Begin where all numbers below `next` are used up, and no other one is. */
+static inline void zs_window_begin_at(zs_window *w, uint64_t next) {
+    zs_window_begin(w, next == 0 ? 0 : next - 1);
+    if (next == 0) w->seen[0] = 0;
+    for (uint64_t behind = 1; behind < ZS_WINDOW_BITS && behind < next; behind++) {
+        w->seen[zs_window_word(w->top - behind)] |= zs_window_bit(w->top - behind);
+    }
+}
+
 #endif

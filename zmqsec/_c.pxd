@@ -222,6 +222,9 @@ cdef extern from "session.h" nogil:
     c_bool zs_table_add(zs_table *table, const zs_association *association)
     c_bool zs_table_remove(zs_table *table, uint32_t spi)
     zs_association *zs_table_association(const zs_table *table, uint32_t spi)
+    void zs_table_raise_floor(zs_association *association, uint32_t floor)
+    c_bool zs_table_expect(zs_table *table, zs_association *association, const uint8_t *id, const uint8_t *origin,
+                           uint64_t next)
 
 cdef extern from "batch.h" nogil:
     enum:

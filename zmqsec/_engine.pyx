@@ -10,6 +10,7 @@ from collections import deque
 from . import limits as L
 from ._library import derive_suite_key, random_bytes
 from .address import fingerprint_of
+from .expected import check_floor
 from .errors import REASONS, AssociationError, SequenceExhausted, SocketError
 from .judge import Judge
 from .parts import encode_metadata
@@ -250,6 +251,22 @@ cdef class Receiver:
         self.foreign -= self.suites.pop(spi) is not None
         del self.associations[spi]
         self.verdicts.clear()
+
+    def raise_floor(self, spi, floor):
+        """Unknown sessions of an association that began at that time or before are stale from now on."""
+        self.check_idle()
+        check_floor(spi, floor, self.associations)
+        zs_table_raise_floor(zs_table_association(&self.receiver.table, spi), floor)
+
+    def expect(self, spi, expected):
+        """Take a session that goes on although it began before the floor, from its sequence number on."""
+        cdef bytes session = expected.session, origin = expected.origin
+        self.check_idle()
+        check_floor(spi, 0, self.associations)
+        cdef const uint8_t *who = <const uint8_t *>PyBytes_AS_STRING(origin) if origin else NULL
+        if not zs_table_expect(&self.receiver.table, zs_table_association(&self.receiver.table, spi),
+                               <const uint8_t *>PyBytes_AS_STRING(session), who, expected.sequence):
+            raise MemoryError()
 
     @property
     def refused(self):

@@ -12,6 +12,7 @@ from typing import Any, Final
 from .association import Association
 from .credential import Credential, newest
 from .errors import AssociationError, IdentityError
+from .expected import Expectation, Expected
 from .identity import Identity
 from .keydir import Passphrase, read_directory
 from .trust import Trust
@@ -36,6 +37,7 @@ class Keyring:
         self._by_name: dict[str, Association] = {}
         self._accepted: dict[str, tuple[Association, ...]] = {}  # beside the current one, the newest last
         self._by_spi: dict[int, Association] = {}
+        self._expected: dict[int, Expectation] = {}
         self._listeners: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.Lock()  # sockets are made in one thread while another changes the keyring
         self._identities: dict[str, Identity] = {}
@@ -110,7 +112,29 @@ class Keyring:
             del self._by_name[name]
         self._accepted[name] = tuple(one for one in self._accepted.get(name, ()) if one is not association)
         del self._by_spi[spi]
+        self._expected.pop(spi, None)
         self._tell()
+
+    def expect(self, spi: int, expectation: Expectation) -> None:
+        """Tell receivers that join late which sessions of an association go on, now or before it is accepted.
+
+        The floor is that of sockets that take the association up from now on; in the others it stays, and sessions
+        below it that they have not met are taken from their sequence number on.
+        """
+        if self._expected.get(spi) != expectation:
+            self._expected[spi] = expectation
+            self._tell()
+
+    def expectation(self, spi: int) -> Expectation | None:
+        """What was told last of an association."""
+        return self._expected.get(spi)
+
+    def sealing(self) -> list[tuple[int, Expected]]:
+        """The sessions in which running sockets seal now, each with its SPI: what others may be told to expect."""
+        with self._lock:
+            listeners = tuple(self._listeners)
+        found = (one.sealing() for one in listeners if hasattr(one, "sealing"))
+        return [one for one in found if one is not None]
 
     def remove(self, name: str) -> None:
         """Forget all associations of that name."""
@@ -118,6 +142,7 @@ class Keyring:
             self.get(name)  # which says what names there are
         for association in self.opening(name):
             del self._by_spi[association.spi]
+            self._expected.pop(association.spi, None)
         self._by_name.pop(name, None)
         self._accepted.pop(name, None)
         self._tell()

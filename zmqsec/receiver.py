@@ -11,6 +11,7 @@ from . import limits
 from .address import Address, fingerprint_of, is_ours, read_address
 from .attestation import Attestation, Trees, commitment_of
 from .errors import AssociationError, Reason, Refusal, SocketError
+from .expected import Expected, check_floor
 from .header import Header, derive_suite_key
 from .identity import fingerprint
 from .judge import Judge, TrustLike
@@ -107,6 +108,24 @@ class Receiver:
         if spi not in self._entries:
             raise AssociationError(f"SPI {spi:#010x} is unknown to this receiver")
         del self._entries[spi]
+
+    def raise_floor(self, spi: int, floor: int) -> None:
+        """Unknown sessions of an association that began at that time or before are stale from now on."""
+        check_floor(spi, floor, self._entries)
+        self._entries[spi].floor = max(self._entries[spi].floor, floor)
+
+    def expect(self, spi: int, expected: Expected) -> None:
+        """Take a session that goes on although it began before the floor, from its sequence number on.
+
+        Nothing happens to one that has a window, or is not below the floor.
+        """
+        check_floor(spi, 0, self._entries)
+        entry, name = self._entries[spi], (expected.session, expected.origin)
+        if int.from_bytes(expected.session[:4], "little") > entry.floor or name in entry.windows:
+            return
+        if self.sessions >= self._max_sessions:
+            self._evict_oldest()
+        entry.windows[name] = Window.begin_at(expected.sequence)
 
     @property
     def sessions(self) -> int:

@@ -12,6 +12,7 @@ import zmq
 
 from .association import Association
 from .errors import AssociationError, SocketError
+from .expected import Expectation, Expected
 from .identity import Identity, PublicIdentity
 from .keyring import Keyring
 from .lockstep import Reply, Request
@@ -61,6 +62,7 @@ class Binding:
         self._signs: dict[str, Any] = {"identity": identity, "attest": attest, "routing_id": b""}
         if keyring is not None and isinstance(identity, Identity):
             self._signs["show"] = functools.partial(_shown, keyring, identity)
+        self._told: dict[int, Expectation] = {}
         self._sealing_name = association
         self._opening_names = [association] if receive is None else list(receive)
         self.sealing: Association | None = find(association, keyring)
@@ -117,7 +119,23 @@ class Binding:
                 if not any(new is one for one in self.opening):
                     receiver.add(new)
                     self.opening.append(new)
+            self._expect(receiver)
         self._look()
+
+    def _expect(self, receiver: Receiver) -> None:
+        """Tell the receiver which sessions go on; the floor only once, for it had none of the association's before."""
+        told = self._told
+        self._told = {}
+        for spi in [one.spi for one in self.opening] if self._keyring is not None else ():
+            expectation = self._keyring.expectation(spi)  # type: ignore[union-attr]
+            if expectation is None:
+                continue
+            self._told[spi] = expectation
+            if spi not in told:
+                receiver.raise_floor(spi, expectation.floor)
+            if told.get(spi) is not expectation:
+                for expected in expectation.sessions:
+                    receiver.expect(spi, expected)
 
 
 class State:
@@ -125,7 +143,7 @@ class State:
 
     def __init__(self, pattern: Pattern, channel: Channel | None, binding: Binding | None, reporter: Reporter) -> None:
         self.pattern, self.channel, self.binding, self.reporter = pattern, channel, binding, reporter
-        self.stale = False
+        self.stale = self.is_closed = False
         self.ready: deque[tuple[Any, int]] = deque()  # items of a bundle not yet asked for, with their fronts
         self.partial: list[Any] = []  # parts given with SNDMORE
         self.rest: deque[Any] = deque()  # parts of a message that recv has begun to hand out
@@ -167,8 +185,18 @@ class State:
             self.channel.stale = True  # for a call that is waiting now
         self.choose_path()
 
+    def sealing(self) -> tuple[int, Expected] | None:
+        """The session in which the socket seals now, with its SPI; asked for by any thread."""
+        session = None if self.channel is None else self.channel.session
+        if session is None or self.is_closed:
+            return None
+        origin = b"" if session.identity is None else session.identity.key
+        # The number is read last: the session may move on meanwhile, and what is told is never too high.
+        return session.association.spi, Expected(session.session_id, session.sequence, origin)
+
     def forget(self) -> None:
         """The socket is closed: nothing waits here any more."""
+        self.is_closed = True
         self.ready.clear()
         self.rest.clear()
         self.partial.clear()

@@ -13,6 +13,13 @@ class Window:
     def __init__(self, first: int, width: int = limits.REPLAY_WINDOW) -> None:
         self.top, self.width, self._seen = first, width, 1
 
+    @classmethod
+    def begin_at(cls, following: int, width: int = limits.REPLAY_WINDOW) -> Window:
+        """A window in which all numbers below `following` are used up, and no other one is."""
+        made = cls(max(0, following - 1), width)
+        made._seen = (1 << min(following, width)) - 1
+        return made
+
     def check(self, sequence: int) -> bool:
         """True if `sequence` may still be accepted. Moves nothing."""
         if sequence > self.top:

@@ -222,6 +222,29 @@ static void check_freshness(void) {
 
 /* -- memory that runs out ------------------------------------------------------------------------------------------ */
 
+static void check_expected(void) {
+    zs_table table;
+    uint8_t id[ZS_SESSION_BYTES] = {0}, later[ZS_SESSION_BYTES] = {0}, origin[ZS_PUBLIC_KEY_BYTES] = {7};
+    zs_association a = {.spi = 3, .suite = ZS_SUITE_XCHACHA20POLY1305, .lifetime = 7200};
+    test_begin("table: sessions that are expected although they began before the floor");
+    zs_store32(id, 5000), zs_store32(later, 5001);
+    CHECK(zs_table_init(&table, &sodium, 5000, 4) && zs_table_add(&table, &a), "memory");
+    zs_association *known = zs_table_association(&table, 3);
+    CHECK(zs_table_expect(&table, known, id, origin, 9) && table.session_count == 0, "no floor, nothing to expect");
+    zs_table_raise_floor(known, 5000);
+    zs_table_raise_floor(known, 4000);
+    CHECK(known->has_floor && known->floor == 5000, "a floor does not fall");
+    CHECK(zs_table_expect(&table, known, later, origin, 9) && table.session_count == 0, "above the floor");
+    CHECK(zs_table_expect(&table, known, id, origin, 9) && table.session_count == 1, "entered");
+    CHECK(zs_table_session(&table, 3, id, NULL) == NULL, "of another origin");
+    zs_session *s = zs_table_session(&table, 3, id, origin);
+    CHECK(!zs_window_check(&s->window, 8) && zs_window_check(&s->window, 9), "used up below 9");
+    zs_window_commit(&s->window, 9);
+    CHECK(zs_table_expect(&table, known, id, origin, 100) && zs_window_check(&s->window, 10), "a window stays its own");
+    zs_table_free(&table);
+    test_end(8);
+}
+
 static void check_out_of_memory(void) {
     zs_table table;
     size_t refused = 0, entered = 0;
@@ -299,6 +322,7 @@ int main(void) {
     check_table(300, 20000, 40);
     check_table(MODEL_SESSIONS, 5000, 1000000);
     check_freshness();
+    check_expected();
     check_out_of_memory();
     check_subkeys();
     return 0;

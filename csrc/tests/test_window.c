@@ -81,6 +81,27 @@ static void check_leaps(void) {
     test_end(cases);
 }
 
+/* A window that begins with numbers used up is as one that has seen them all. */
+static void check_beginnings(void) {
+    size_t cases = 0;
+    test_begin("window: numbers that are used up when it begins");
+    for (uint64_t next = 0; next < 5 * RING; next++, cases++) {
+        zs_window w, seen;
+        memset(&w, 0xA5, sizeof w);
+        zs_window_begin_at(&w, next);
+        if (next > 0) zs_window_begin(&seen, 0);
+        for (uint64_t n = 1; n < next; n++) zs_window_commit(&seen, n);
+        for (uint64_t n = 0; n < next + BEYOND; n++) CHECK(zs_window_check(&w, n) == (n >= next), "number %u", (unsigned)n);
+        for (uint64_t n = next + BEYOND; n-- > next;) {
+            if (next == 0 && n == next + BEYOND - 1) zs_window_begin(&seen, n);
+            bool fresh = zs_window_check(&w, n);
+            CHECK(fresh == (n == next + BEYOND - 1 || zs_window_check(&seen, n)), "number %u then", (unsigned)n);
+            if (fresh) zs_window_commit(&w, n), zs_window_commit(&seen, n);
+        }
+    }
+    test_end(cases);
+}
+
 int main(void) {
     size_t cases = 0;
     test_begin("window of 8: every reachable state, every number, as the model");
@@ -98,5 +119,6 @@ int main(void) {
     CHECK(waiting > 10000, "%zu states", waiting);
     test_end(cases);
     check_leaps();
+    check_beginnings();
     return 0;
 }
