@@ -229,9 +229,7 @@ def test_attested_revocation_of_an_identity_takes_back_credentials_that_come_lat
     """Whoever is taken back as an identity gets nothing for a credential that its messages show anew."""
     one = Credited(net, zmq.PUSH, zmq.PULL)
     now = int(time.time())
-    net.keyring.trust.revoke(
-        RevocationList.issue(BOB, number=1, issued=now, next_update=now + 60, keys=[SECOND.key])
-    )
+    net.keyring.trust.revoke(RevocationList.issue(BOB, number=1, issued=now, next_update=now + 60, keys=[SECOND.key]))
     one.keyring.add_credential(credential(serial=8))
     for _ in range(3):
         one.sender.send(b"x")

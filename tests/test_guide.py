@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli_helpers import run_here
+from service_helpers import free_port, leg, running
 
 GUIDE = (Path(__file__).parent.parent / "docs" / "guide.md").read_text()
 
@@ -19,6 +20,14 @@ def blocks(section: str) -> list[tuple[str, str]]:
     """Language and text of each block in a section."""
     text = GUIDE.split(f"\n## {section}\n")[1].split("\n## ")[0]
     return re.findall(r"```(\w+)\n(.*?)```", text, re.S)
+
+
+def commands(text: str, folder: Path) -> None:
+    """Run the commands of a block."""
+    for line in text.splitlines():
+        program, *arguments = shlex.split(line.removeprefix("$ "))
+        result = run_here(*arguments, cwd=folder)
+        assert (program, result.returncode) == ("zmqsec", 0), (line, result.stderr)
 
 
 def run(section: str, folder: Path, names: dict[str, Any]) -> list[str]:
@@ -30,10 +39,7 @@ def run(section: str, folder: Path, names: dict[str, Any]) -> list[str]:
     for language, text in blocks(section):
         ran.append(language)
         if language == "console":
-            for line in text.splitlines():
-                program, *arguments = shlex.split(line.removeprefix("$ "))
-                result = run_here(*arguments, cwd=folder)
-                assert (program, result.returncode) == ("zmqsec", 0), (line, result.stderr)
+            commands(text, folder)
         elif language == "python":
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
@@ -96,3 +102,31 @@ def test_guide_relay_is_one_that_the_command_takes(tmp_path: Path) -> None:
         10000,
         65536,
     )
+
+
+def test_guide_of_an_operator_runs_as_it_says(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, the relay's file, the admin's file, a relay that runs, and the commands to it."""
+    section = "An operator at work"
+    found = blocks(section)
+    assert [language for language, _ in found] == ["console", "toml", "toml", "console", "text"]
+    ports = {"7100": str(free_port()), "9464": str(free_port())}
+    for _, text in found[1:3]:
+        name, _, rest = text.removeprefix("# ").partition("\n")
+        for given, real in ports.items():
+            rest = rest.replace(given, real)
+        (place / name).write_text(rest)
+    commands(found[0][1], place)
+    with open(place / "relay.toml", "a") as file:
+        file.write(leg("market", free_port(), free_port()))
+    monkeypatch.setenv("ZMQSEC_ADMIN", "admin.toml")
+    with running(place / "relay.toml"):
+        commands(found[3][1], place)
+        shown = run_here("top", "--once", "--interval", "0.1", cwd=place).stdout.decode()
+        events = run_here("peers", "watch", "--last", "6", "--count", "6", cwd=place).stdout.decode()
+    assert [line.split(" is ")[1].split()[0] for line in events.splitlines()] == [
+        *("blocked", "blocked", "unblocked", "allowed", "blocked", "unblocked"),
+    ]
+    titles, pictured = (
+        [line.split() for line in text.splitlines() if " pattern " in line] for text in (shown, found[4][1])
+    )
+    assert titles == pictured != []
