@@ -409,13 +409,16 @@ CONTROL = '[relay]\nidentity = "edge.toml"\n[control]\nendpoint = "tcp://*:1"\na
         (CONTROL + 'admins = ["zs1short"]\n', "6: control.admins: 'zs1short': a fingerprint (zs1…)"),
         (CONTROL + 'admins = "none.toml"\n', "6: control.admins: cannot read"),
         (CONTROL + f'admins = "{"0" * 64}"\n', "6: control.admins: public key 0000"),
-        (CONTROL.replace("tcp://*:1", "udp://x") + 'trust = "x"\n', "4: control.endpoint: 'udp://x'"),
-        (CONTROL + 'trust = "x"\nport = 1\n', "7: control.port: unknown"),
-        (CONTROL.replace('identity = "edge.toml"\n', "") + 'trust = "x"\n', "1: relay.identity: it must be there"),
+        (CONTROL.replace("tcp://*:1", "udp://x") + 'trust = "."\n', "4: control.endpoint: 'udp://x'"),
+        (CONTROL + 'trust = "none"\n', "6: control.trust: "),
+        (CONTROL.replace("control.toml", "none.toml") + 'trust = "keys"\n', "5: control.association: cannot read"),
+        (CONTROL + 'trust = "keys"\nport = 1\n', "7: control.port: unknown"),
+        (CONTROL.replace('identity = "edge.toml"\n', "") + 'trust = "keys"\n', "1: relay.identity: it must be there"),
     ),
 )
-def test_control_configuration_fault_is_told_with_line_and_key(tmp_path: Path, text: str, fault: str) -> None:
-    path = tmp_path / "relay.toml"
+def test_control_configuration_fault_is_told_with_line_and_key(files: Governed, text: str, fault: str) -> None:
+    path = files.folder / "relay.toml"
+    (files.folder / "keys").mkdir()
     path.write_text(text + leg("one", 1, 2))
     with pytest.raises(ConfigError) as caught:
         RelayConfig.load(path)

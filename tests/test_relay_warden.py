@@ -167,6 +167,29 @@ def test_warden_goes_on_without_its_store(url: str, clock: Clock, caplog: pytest
     broken.close()
 
 
+def test_warden_operator_is_obeyed_while_the_store_is_broken(
+    url: str, clock: Clock, events: list[dict[str, Any]]
+) -> None:
+    broken: Any = Broken(BlockStore(url))
+    warden = Warden(broken, Ledger(LIMITS), clock=clock, watch=events.append)
+    warden.block("address", HONEST, author="ops")
+    broken.broken = True
+    warden.block("address", ROGUE, author="ops", note="floods")
+    for decide in (warden.allow, warden.block, warden.allow):
+        decide("address", HONEST, author="ops")
+    assert warden.is_blocked(ROGUE) and not warden.is_blocked(HONEST)
+    assert [one["event"] for one in events] == ["blocked", "blocked", "allowed", "blocked", "allowed"]
+    with pytest.raises(ConfigError, match=r"cannot be written now, address 192\.0\.2\.1 stays as it is: disk full"):
+        warden.unblock("address", ROGUE, author="ops")
+    assert warden.is_blocked(ROGUE)
+    broken.broken = False
+    clock.now += 1
+    warden.refresh()
+    assert {(one.value, one.decision) for one in broken.entries()} == {(ROGUE, "block"), (HONEST, "allow")}
+    assert len(events) == 5, "what was told is not told again"
+    broken.close()
+
+
 @pytest.mark.parametrize(
     ("say", "message"),
     (

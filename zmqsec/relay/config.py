@@ -14,8 +14,11 @@ import zmq
 from zmq.utils import z85
 
 from .. import limits
-from ..errors import ConfigError, IdentityError, KeyFileError
+from ..association import Association
+from ..errors import ConfigError, IdentityError, KeyFileError, ZmqsecError
+from ..keydir import read_directory
 from ..toml import Document, Table
+from ..trust import Trust
 from .admins import named
 from .peers import Thresholds
 
@@ -150,6 +153,10 @@ def _endpoint(text: str) -> str | None:
     return None if _ENDPOINT.fullmatch(text) else "tcp://HOST:PORT, ipc://PATH and inproc://NAME are allowed"
 
 
+def _trust(path: Path) -> Trust:
+    return read_directory(path, trust_only=True).trust
+
+
 def _control(root: Table) -> ControlConfig | None:
     if "control" not in root:
         root.table("control").end()
@@ -167,6 +174,12 @@ def _control(root: Table) -> ControlConfig | None:
         tuple(admins),
         table.path("trust", None),
     )
+    for key, path, read in (("association", made.association, Association.load), ("trust", made.trust, _trust)):
+        try:
+            if path is not None:
+                read(path)
+        except ZmqsecError as error:
+            raise table.fault(key, str(error)) from error
     if not made.admins and made.trust is None:
         raise table.fault(None, "'admins' or 'trust' must be there, or nobody could ask anything")
     table.end()

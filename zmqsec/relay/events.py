@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .blocks import Entry  # which an admin's machine need not be able to import
 
-#: What a rule is called when it begins.
-_BEGINS = {"block": "blocked", "allow": "allowed"}
 _LEVELS = {"blocked": logging.WARNING, "warned": logging.WARNING, "throttled": logging.WARNING}
 _log = logging.getLogger("zmqsec.relay")
 
@@ -52,7 +50,12 @@ def changes(before: Collection[Entry], after: Collection[Entry], now: float) -> 
             yield {**asdict(entry), "event": "unblocked" if entry.in_force(now) else "ended", "author": "", "note": ""}
     for entry in after:
         if entry not in old:
-            yield {**asdict(entry), "event": _BEGINS[entry.decision]}
+            yield {**asdict(entry), "event": begins(entry)}
+
+
+def begins(entry: Entry) -> str:
+    """What the event is called that a rule begins with."""
+    return {"block": "blocked", "allow": "allowed"}[entry.decision]
 
 
 def in_words(event: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import ConfigError, ZmqsecError
 from ..identity import fingerprint, fingerprint_text
 from .blocks import BlockList, BlockStore, Entry, normal_value
-from .events import changes
+from .events import begins, changes
 from .peers import Judgement, Ledger, Observation, Peer, PeerKey, Verdict
 
 _log = logging.getLogger("zmqsec.relay")
@@ -95,8 +95,8 @@ class Warden:
         """What stands in the store, once it has taken what it could not take before; None if it cannot be read."""
         try:
             while self._unsaved:
-                self.store.put(self._unsaved[-1])
-                self._unsaved.pop()
+                self.store.put(self._unsaved[0])  # in their order: a later word replaces an earlier one
+                del self._unsaved[0]
             self.store.expire(now)
             entries = tuple(self.store.entries())
         except Exception as error:
@@ -126,12 +126,23 @@ class Warden:
         """Strike out all that was decided about a peer, and begin its score anew; how many lines there were."""
         value = normal_value(kind, value)
         with self._lock:
-            count = self.store.remove(kind, value)
+            count = self._strike_out(kind, value)
             self._forgive(kind, value)
             self.refresh(force=True, told={(kind, value)})
             event = {"event": "unblocked", "kind": kind, "value": value, "lines": count}
             self._tell({**event, "author": author, "note": note})
             return count
+
+    def _strike_out(self, kind: str, value: str) -> int:
+        unsaved = [one for one in self._unsaved if (one.kind, one.value) == (kind, value)]
+        try:
+            count = self.store.remove(kind, value)
+        except Exception as error:
+            raise ConfigError(
+                f"the block list cannot be written now, {kind} {value} stays as it is: {error}"
+            ) from error
+        self._unsaved = [one for one in self._unsaved if one not in unsaved]
+        return count + len(unsaved)
 
     def listing(self, count: int = 100) -> list[dict[str, Any]]:
         """The peers with the highest scores, as plain data."""
@@ -168,9 +179,26 @@ class Warden:
         with self._lock:
             now = self._clock()
             until = None if seconds is None else now + seconds
-            entry = self.store.put(Entry(kind, value, decision, "operator", now, until, author, note))
-            self.refresh(force=True)
+            entry = Entry(kind, normal_value(kind, value), decision, "operator", now, until, author, note)
+            try:
+                entry = self.store.put(entry)
+                self.refresh(force=True)
+            except ZmqsecError:
+                raise
+            except Exception as error:
+                self._keep_here(entry, error)
+                self._tell({**asdict(entry), "event": begins(entry)})
             return entry
+
+    def _keep_here(self, entry: Entry, error: Exception) -> None:
+        """A rule that the store cannot take yet stands in this relay alone until it can."""
+        subject = f"{entry.kind} {entry.value}"
+        _log.error("the rule of %s cannot be written yet, it stands in this relay alone: %s", subject, error)
+        self._unsaved.append(entry)
+        key = (entry.kind, entry.value, entry.origin)
+        kept = (one for one in self.rules.entries if (one.kind, one.value, one.origin) != key)
+        self.rules = BlockList((*kept, entry))
+        self.version += 1
 
     def _event(self, judgement: Judgement, now: float) -> dict[str, Any]:
         return {
@@ -197,10 +225,7 @@ class Warden:
         except ZmqsecError:
             _log.warning("%s has no IP address, so that no rule can name it", key)  # a peer over ipc or inproc
         except Exception as error:
-            _log.error("the block of %s cannot be written yet, it stands in this relay alone: %s", key, error)
-            self._unsaved.append(entry)
-            self.rules = BlockList((*self.rules.entries, entry))
-            self.version += 1
+            self._keep_here(entry, error)
         return False
 
     def _forgive(self, kind: str, value: str) -> None:
