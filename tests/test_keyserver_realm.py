@@ -189,9 +189,9 @@ def test_epoch_before_is_opened_for_the_overlap(realm: Realm) -> None:
     doing(realm, weather, spread=10, overlap=60)
     assert doing(realm, groups.rekey, "weather", now=NOW + 100) == 2
     first, second = seeing(realm, epochs.held, 1, now=NOW + 100)
-    assert (second.send_from, first.accept_until) == (NOW + 110, NOW + 170)
+    assert (second.send_from, first.accept_until) == (NOW + 111, NOW + 171)
     assert second.secret != first.secret and second.spi != first.spi
-    assert [one.epoch for one in seeing(realm, epochs.held, 1, now=NOW + 170)] == [2]
+    assert [one.epoch for one in seeing(realm, epochs.held, 1, now=NOW + 171)] == [2]
 
 
 @pytest.mark.parametrize(
@@ -207,8 +207,8 @@ def test_key_changes_at_once_when_a_member_loses_it(realm: Realm, leave: Callabl
     doing(realm, groups.rekey, "weather", now=NOW + 100)  # a key that is known to the member, and not yet in use
     doing(realm, leave, now=NOW + 101)
     first, second, third = seeing(realm, epochs.held, 1, now=NOW + 101)
-    assert third.send_from == NOW + 103
-    assert first.accept_until == second.accept_until == NOW + 108
+    assert third.send_from == NOW + 104
+    assert first.accept_until == second.accept_until == NOW + 109
     with realm.view(NOW) as view:
         assert list(audit.entries(view.connection))[-1].detail["why"] == why
 
@@ -249,8 +249,8 @@ def test_rekeying_is_due_on_schedule(realm: Realm) -> None:
     assert seeing(realm, epochs.anything_due, now=NOW + 100)
     assert doing(realm, epochs.due, now=NOW + 100) == ["weather"]
     assert doing(realm, epochs.due, now=NOW + 100) == []
-    assert seeing(realm, epochs.anything_due, now=NOW + 107)  # the first epoch is to be deleted
-    assert doing(realm, epochs.due, now=NOW + 107) == []
+    assert seeing(realm, epochs.anything_due, now=NOW + 108)  # the first epoch is to be deleted
+    assert doing(realm, epochs.due, now=NOW + 108) == []
     with realm.store.view() as connection:
         assert connection.execute(sql.text("SELECT epoch FROM epochs")).scalars().all() == [2]
 
@@ -261,7 +261,7 @@ def test_clock_that_jumps_makes_a_new_key(realm: Realm, jump: int) -> None:
     there = NOW + jump
     assert doing(realm, epochs.due, now=there) == ["weather"]
     newest = seeing(realm, epochs.held, 1, now=there)[-1]
-    assert (newest.epoch, newest.send_from) == (2, there + 10)
+    assert (newest.epoch, newest.send_from) == (2, there + 11)
     assert doing(realm, epochs.due, now=there + 1) == []
 
 

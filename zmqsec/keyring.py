@@ -7,15 +7,18 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .association import Association
 from .credential import Credential, newest
 from .errors import AssociationError, IdentityError
 from .expected import Expectation, Expected
-from .identity import Identity
+from .identity import Identity, PublicIdentity
 from .keydir import Passphrase, read_directory
 from .trust import Trust
+
+if TYPE_CHECKING:
+    from .keyserver.client import KeyClient
 
 
 class Keyring:
@@ -40,6 +43,8 @@ class Keyring:
         self._expected: dict[int, Expectation] = {}
         self._listeners: weakref.WeakSet[Any] = weakref.WeakSet()
         self._lock = threading.Lock()  # sockets are made in one thread while another changes the keyring
+        #: What follows a key server, where the keyring came from one.
+        self.client: KeyClient | None = None
         self._identities: dict[str, Identity] = {}
         self._own: dict[bytes, tuple[Credential, ...]] = {}  # of these identities, by public key
         #: Which other identities are trusted; a change reaches running sockets as that of an association does.
@@ -62,6 +67,40 @@ class Keyring:
         for credential in found.own:
             made.add_credential(credential)
         return made
+
+    @classmethod
+    def from_server(
+        cls,
+        endpoint: str | Iterable[str],
+        *,
+        identity: Identity,
+        server: PublicIdentity | bytes | str,
+        groups: Iterable[str] | None = None,
+        timeout: float = 10.0,
+    ) -> Keyring:
+        """The keys of one's groups from a key server, which then change on their own until `close`.
+
+        `endpoint` is where the server is, or several servers of one realm are; `server` the public key that they have,
+        pinned. `groups` are the names of some, by default all that the member is in; each is the name of its
+        association. KeyServerError if there are no keys in `timeout` seconds.
+        """
+        from .keyserver import client
+
+        pinned = client.public_of(server)
+        made = cls(identities=[identity])
+        made.trust.add_authority(pinned)
+        endpoints = [endpoint] if isinstance(endpoint, str) else list(endpoint)
+        follower = client.KeyClient(
+            made, endpoints, pinned, groups=groups, open_dealer=client.dealer(identity, pinned)
+        )
+        follower.start(timeout)
+        made.client = follower
+        return made
+
+    def close(self) -> None:
+        """Follow the key server no more, if the keyring does; the keys that are here stay."""
+        if self.client is not None:
+            self.client.close()
 
     def reload_trust(self, directory: str | os.PathLike[str]) -> None:
         """Read a directory again, and trust whom it names now, in one step.

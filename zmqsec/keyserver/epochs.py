@@ -46,7 +46,8 @@ def begin(change: Change, group_id: int, why: str, *, urgent: bool = False) -> i
     policy = Policy.from_text(group.policy)
     number: int = group.epoch + 1
     spread, overlap = (policy.urgent_spread, policy.urgent_overlap) if urgent else (policy.spread, policy.overlap)
-    send_from = change.now + (spread if group.epoch else 0)
+    # The second that `now` names has begun already: members have all of the spread, and up to one second more.
+    send_from = change.now + (spread + 1 if group.epoch else 0)
     secret = sodium.random_bytes(limits.KEY_BYTES)
     change.connection.execute(
         epochs.insert().values(
@@ -90,7 +91,7 @@ def held(view: View, group_id: int) -> list[Epoch]:
 
 def is_due(policy: Policy, rekey_at: int, now: int) -> bool:
     """Whether a group's key is to change: its time has come, or the clock has gone back before the key's beginning."""
-    return now >= rekey_at or rekey_at - now > policy.lifetime + policy.spread
+    return now >= rekey_at or rekey_at - now > policy.lifetime + policy.spread + 1
 
 
 def due(change: Change) -> list[str]:

@@ -55,6 +55,11 @@ def encode_error(request: bytes, error: KeyServerError) -> bytes:
     return _bounded({"id": request.hex(), "error": {"code": error.code, "text": str(error)[:4096]}})
 
 
+def is_ok(leaf: bytes) -> bool:
+    """Whether an answer that was encoded here says that all is well."""
+    return leaf.startswith(b'"ok":', len('{"id":"",') + 2 * ID_BYTES)
+
+
 def decode_answer(leaf: bytes) -> tuple[bytes, dict[str, Any] | KeyServerError]:
     """Which request it answers, and what it says; Invalid for what is no answer."""
     said = _object(leaf)
