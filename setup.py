@@ -43,8 +43,8 @@ def extension(name: str) -> Extension:
 
 
 NAMES = (
-    "_library", "_parts", "_attest", "_batch", "_engine", "_open", "_answers", "_deliver", "_grip", "_channel",
-    "_direct", "_core", "_policy", "_relay",
+    "_library", "_parts", "_attest", "_batch", "_engine", "_open", "_answers", "_aside", "_deliver", "_grip",
+    "_channel", "_direct", "_core", "_policy", "_relay",
 )  # fmt: skip
 MODULES = cythonize([extension(name) for name in NAMES])
 for module in MODULES:

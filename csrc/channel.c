@@ -163,11 +163,16 @@ bool zs_channel_is_subscription(zs_channel *channel, size_t i) {
     return span.len > 0 && span.data[0] <= 1;
 }
 
-int zs_channel_open_items(zs_channel *channel, bool subscriptions, zs_open_item *items, size_t *owners,
-                          size_t *count) {
+bool zs_channel_is_handshake(const zs_channel *channel, size_t i) {
+    const zs_received *message = &channel->messages[i];
+    return message->status == ZS_OK && zs_wire_is_handshake(message->part.data, message->part.len);
+}
+
+int zs_channel_open_items(zs_channel *channel, unsigned apart, zs_open_item *items, size_t *owners, size_t *count) {
     *count = 0;
     for (size_t i = 0; i < channel->message_count; i++) {
-        if (subscriptions && zs_channel_is_subscription(channel, i)) continue;
+        if ((apart & ZS_APART_SUBSCRIPTIONS) != 0 && zs_channel_is_subscription(channel, i)) continue;
+        if ((apart & ZS_APART_HANDSHAKES) != 0 && zs_channel_is_handshake(channel, i)) continue;
         int error = open_item(channel, i, &items[*count]);
         if (error != 0) return error;
         owners[(*count)++] = i;

@@ -51,12 +51,18 @@ int zs_channel_receive(zs_channel *channel, size_t max, int flags);
 /* Close every frame that is still held. */
 void zs_channel_release(zs_channel *channel);
 
+/* What is set apart from the messages to open. */
+enum { ZS_APART_SUBSCRIPTIONS = 1, ZS_APART_HANDSHAKES = 2 };
+
 /* Is message `i` one of ZeroMQ's own subscriptions, a single frame that begins with 0 or 1? */
 bool zs_channel_is_subscription(zs_channel *channel, size_t i);
 
+/* Has message `i` a handshake's frame in the place of its sealed part? */
+bool zs_channel_is_handshake(const zs_channel *channel, size_t i);
+
 /* Prepare an item for each received message, in place, or in memory of its own where libzmq shares it; owners[k] is the
- * message of item k. With `subscriptions` those get no item. Returns 0 or libzmq's errno. */
-int zs_channel_open_items(zs_channel *channel, bool subscriptions, zs_open_item *items, size_t *owners, size_t *count);
+ * message of item k. What is set `apart` gets no item. Returns 0 or libzmq's errno. */
+int zs_channel_open_items(zs_channel *channel, unsigned apart, zs_open_item *items, size_t *owners, size_t *count);
 
 /* Make a frame of its own for each item and point its `out` there. Returns 0 or libzmq's errno. */
 int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count);

@@ -11,6 +11,10 @@ bool zs_wire_is_sealed(const uint8_t *frame, size_t len) {
     return len >= ZS_MIN_SEALED_BYTES && memcmp(frame, MAGIC, sizeof MAGIC) == 0;
 }
 
+bool zs_wire_is_handshake(const uint8_t *frame, size_t len) {
+    return len <= ZS_MAX_HANDSHAKE_BYTES && zs_wire_is_sealed(frame, len) && (frame[5] & KIND_MASK) == ZS_KIND_HANDSHAKE;
+}
+
 zs_status zs_wire_read(zs_header *header, const uint8_t *frame, size_t len, size_t max_message) {
     if (len > max_message) return ZS_TOO_LARGE;
     if (!zs_wire_is_sealed(frame, len)) return ZS_MALFORMED;

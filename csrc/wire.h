@@ -17,6 +17,9 @@ typedef struct zs_header {
 /* Does `frame` look like a sealed part? Only its length and its magic are looked at. */
 bool zs_wire_is_sealed(const uint8_t *frame, size_t len);
 
+/* Does it carry a handshake, and is no longer than one may be? */
+bool zs_wire_is_handshake(const uint8_t *frame, size_t len);
+
 /* Read and check the header of a sealed part of `len` bytes, of which at most `max_message` are allowed. */
 zs_status zs_wire_read(zs_header *header, const uint8_t *frame, size_t len, size_t max_message);
 

@@ -187,7 +187,7 @@ def test_attested_send_that_would_block_sends_whole_messages_or_none(net: Net) -
             "an Identity, and not PublicIdentity",
         ),
         (zmq.PULL, {"attest": "batch", "identity": ALICE}, "PULL sends nothing that it could attest"),
-        (zmq.PUSH, {"association": None, "identity": ALICE}, "receive=, identity= and attest= need association="),
+        (zmq.PUSH, {"association": None, "identity": ALICE}, "attest= and handshake= need association="),
         (zmq.PULL, {"identity": b"short"}, "me=b'short': an identity or a fingerprint, 32 bytes, is allowed"),
     ],
 )

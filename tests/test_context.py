@@ -78,7 +78,7 @@ def test_socket_without_an_association_sends_nothing(net: Net, kind: int) -> Non
         lambda: socket.send_json({}),
     )
     for call in calls:
-        with pytest.raises(SocketError, match=r"no association .*pass association= to Context\.socket"):
+        with pytest.raises(SocketError, match=r"no association .*pass association= or peer= to Context\.socket"):
             call()
     assert not raw.poll(50) and socket.stats.sealed == 0
 

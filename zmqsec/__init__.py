@@ -24,6 +24,7 @@ from .credential import Credential
 from .errors import (
     AssociationError,
     BackendError,
+    HandshakeError,
     IdentityError,
     KeyFileError,
     PartsError,
@@ -38,6 +39,7 @@ from .errors import (
 from .identity import Identity, PublicIdentity, verify, verify_many
 from .keyring import Keyring
 from .message import Message, Metadata
+from .party import anyone
 from .revocation import RevocationList
 from .rights import Rights, Role
 from .signer import Signer
@@ -65,6 +67,7 @@ __all__ = [
     "BackendError",
     "Context",
     "Credential",
+    "HandshakeError",
     "Identity",
     "IdentityError",
     "KeyFileError",
@@ -91,6 +94,7 @@ __all__ = [
     "SuiteError",
     "Trust",
     "ZmqsecError",
+    "anyone",
     "backend",
     "open_many",
     "register_suite",

@@ -7,6 +7,8 @@ cdef class Answers:
     cdef public bint marking, matching
     cdef public dict marks
     cdef public bytes expected
+    # For a socket with keys for each peer: who they are by SPI, and what was sealed for them.
+    cdef public object pairs
     cdef object past
     cdef int match(self, Receiver receiver, Session session, zs_open_item *items, size_t count) except -1
     cdef bint fit(self, Session session, const zs_open_item *item) except -1

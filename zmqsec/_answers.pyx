@@ -38,13 +38,17 @@ cdef class Answers:
             return reply_to == self.expected
         if reply_to is None:
             return True
-        return any([one.has_sealed(reply_to) for one in (*self.past, session) if one is not None])
+        known = (*self.past, session) if self.pairs is None else self.pairs.sessions_of(item.header.spi)
+        return any([one.has_sealed(reply_to) for one in known if one is not None])
 
     cdef int mark(self, const zs_open_item *item, size_t start, size_t until) except -1:
         """The items from number `start` up to `until` came in this message."""
         cdef bytes message_id = (item.frame[ZS_SESSION_OFFSET:ZS_SESSION_OFFSET + ZS_SESSION_BYTES]
                                  + item.frame[ZS_SEQUENCE_OFFSET:ZS_HEADER_BYTES])
-        origin = None if item.route.origin == NULL else <bytes>item.route.fingerprint[:ZS_FINGERPRINT_BYTES]
+        if self.pairs is not None:
+            origin = self.pairs.origin_of(item.header.spi)
+        else:
+            origin = None if item.route.origin == NULL else <bytes>item.route.fingerprint[:ZS_FINGERPRINT_BYTES]
         for at in range(start, until):
             self.marks[at] = (message_id, origin)
         return 0

@@ -41,6 +41,7 @@ cdef extern from "zs.h" nogil:
     ctypedef enum zs_status:
         ZS_OK
         ZS_MALFORMED
+        ZS_UNKNOWN_SPI
         ZS_UNATTESTED
         ZS_BAD_ATTESTATION
         ZS_NOT_PERMITTED
@@ -289,6 +290,7 @@ cdef extern from "channel.h" nogil:
         size_t first
         size_t count
         size_t sealed
+        zs_span part
         zs_status status
     ctypedef struct zs_channel:
         const zs_zmq *zmq
@@ -306,8 +308,12 @@ cdef extern from "channel.h" nogil:
     void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout)
     int zs_channel_receive(zs_channel *channel, size_t max, int flags)
     void zs_channel_release(zs_channel *channel)
+    enum:
+        ZS_APART_SUBSCRIPTIONS
+        ZS_APART_HANDSHAKES
     c_bool zs_channel_is_subscription(zs_channel *channel, size_t i)
-    int zs_channel_open_items(zs_channel *channel, c_bool subscriptions, zs_open_item *items, size_t *owners,
+    c_bool zs_channel_is_handshake(const zs_channel *channel, size_t i)
+    int zs_channel_open_items(zs_channel *channel, unsigned apart, zs_open_item *items, size_t *owners,
                               size_t *count)
     int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count)
     int zs_channel_attest(zs_channel *channel, const zs_sodium *sodium, const zs_attester *attester,

@@ -2,6 +2,7 @@
 from libc.stdint cimport uint64_t
 
 from ._answers cimport Answers
+from ._aside cimport Aside
 from ._batch cimport Batch
 from ._c cimport *
 from ._engine cimport Receiver, Session
@@ -21,7 +22,8 @@ cdef class Channel(Grip):
     # Sealed parts sent, and refusals that take_refusals would give.
     cdef readonly uint64_t sealed
     cdef readonly uint64_t waiting_refusals
-    cdef bint subscriptions
+    # What came of handshakes, where it is kept.
+    cdef readonly Aside aside
     # Whether bundles come: then a batch of sealed parts would be far more messages than were asked for.
     cdef bint bundled
     # What long messages are decrypted into, by the item's place in its batch.

@@ -7,6 +7,7 @@ import zmq
 
 from ._engine import Receiver, Session
 from .answers import Answers
+from .aside import Aside
 from .errors import Refusal
 from .message import Message
 
@@ -17,6 +18,7 @@ class Channel:
     receiver: Receiver | None
     fronts: list[int]
     answers: Answers
+    aside: Aside
     @property
     def last_id(self) -> bytes: ...
     sealed: int
@@ -44,4 +46,5 @@ class Channel:
     def send_bundles(self, messages: list[Any], flags: int = ...) -> int: ...
     def recv_one(self, flags: int = ..., form: int = ..., copy: bool = ...) -> list[Any] | None: ...
     def recv_many(self, max_messages: int, flags: int = ..., form: int = ..., copy: bool = ...) -> list[Any]: ...
+    def seal_with(self, session: Session) -> None: ...
     def take_refusals(self) -> list[Refusal]: ...

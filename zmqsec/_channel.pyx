@@ -19,6 +19,7 @@ from libc.string cimport memcpy
 from libc.time cimport time as c_time
 
 from ._answers cimport Answers
+from ._aside cimport Aside
 from ._batch cimport Batch
 from ._engine cimport Receiver, Session
 from ._deliver cimport deliver, deliver_subscription, leaf_of
@@ -44,9 +45,8 @@ cdef class Channel(Grip):
         if layout not in (L.LAYOUT_PLAIN, L.LAYOUT_TOPIC, L.LAYOUT_ENVELOPE):
             raise SocketError(f"layout {layout}: 0 (plain), 1 (topic) or 2 (envelope) is allowed")
         self.session, self.receiver = session, receiver
-        self.subscriptions = accept_subscriptions
         self.batch = Batch()
-        self.fronts, self.answers = [], Answers()
+        self.fronts, self.answers, self.aside = [], Answers(), Aside(accept_subscriptions)
         self.refusals = deque(maxlen=L.MAX_KEPT_REFUSALS)
         self.max_message = L.MAX_MESSAGE_BYTES if receiver is None else receiver.receiver.max_message
         zs_channel_init(&self.channel, &engine_libs().zmq, <zs_layout><int>layout)
@@ -60,6 +60,10 @@ cdef class Channel(Grip):
     def use_session(self, Session session):
         """Seal with another session from now on; None: seal nothing."""
         self.answers.keep(self.session)
+        self.session = session
+
+    def seal_with(self, Session session not None):
+        """Seal with a session that `Answers.pairs` knows, for as long as messages go to its peer."""
         self.session = session
 
     @property
@@ -332,7 +336,7 @@ cdef class Channel(Grip):
     cdef int open_received(self, zs_open_item *items, size_t *owners, size_t *opening) noexcept nogil:
         """Open what was received, unless a clock or a suite written in Python has to take part."""
         cdef zs_receiver *receiver = &self.receiver.receiver
-        cdef int error = zs_channel_open_items(&self.channel, self.subscriptions, items, owners, opening)
+        cdef int error = zs_channel_open_items(&self.channel, self.aside.apart, items, owners, opening)
         cdef uint64_t now
         if self.stale:
             with gil:
@@ -373,10 +377,12 @@ cdef class Channel(Grip):
         cdef size_t i, at = 0, front
         for i in range(self.channel.message_count):
             if at == opening or owners[at] != i:
-                deliver_subscription(&self.channel, out, i, form)
-                self.fronts.append(0)
+                if not self.aside.note(&self.channel, i):
+                    deliver_subscription(&self.channel, out, i, form)
+                    self.fronts.append(0)
                 continue
             if items[at].status != ZS_OK:
+                self.aside.note_unknown(&self.channel, i, &items[at])
                 self.refusals.append(refusal_of(&items[at], self.receiver.details.pop(at, "")))
                 self.waiting_refusals += 1
             elif items[at].far != NULL:
@@ -385,7 +391,8 @@ cdef class Channel(Grip):
                 deliver(&self.channel, self.receiver, out, i, &items[at], form, copy)
                 if self.channel.layout != ZS_LAYOUT_PLAIN:
                     front = self.channel.messages[i].sealed - self.channel.messages[i].first
-                    if self.answers.marking and (front > 1 or items[at].route.origin != NULL):
+                    if self.answers.marking and (front > 1 or items[at].route.origin != NULL
+                                                 or self.answers.pairs is not None):
                         self.answers.mark(&items[at], len(self.fronts), len(out))
                     while len(self.fronts) < len(out):
                         self.fronts.append(front)

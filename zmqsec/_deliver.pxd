@@ -3,6 +3,8 @@ from ._c cimport *
 from ._engine cimport Receiver
 
 cdef int deliver_subscription(zs_channel *channel, list out, size_t i, int form) except -1
+cdef list front_of(zs_channel *channel, size_t i)
+cdef bytes part_of(zs_channel *channel, size_t i)
 cdef bytes leaf_of(zs_channel *channel, size_t i, zs_open_item *item)
 cdef int deliver(zs_channel *channel, Receiver receiver, list out, size_t i, zs_open_item *item, int form,
                  bint copy) except -1

@@ -65,6 +65,12 @@ cdef list front_of(zs_channel *channel, size_t i):
     return front
 
 
+cdef bytes part_of(zs_channel *channel, size_t i):
+    """The frame in the sealed part's place, as bytes."""
+    cdef const zs_span *part = &channel.messages[i].part
+    return PyBytes_FromStringAndSize(<const char *>part.data, part.len)
+
+
 cdef bytes leaf_of(zs_channel *channel, size_t i, zs_open_item *item):
     """A message of one part with nothing in front; None for any other."""
     if (channel.messages[i].sealed != channel.messages[i].first or item.header.kind == ZS_KIND_BUNDLE

@@ -15,6 +15,7 @@ import zmq
 
 from . import limits
 from .answers import WRONG_REPLY, Answers
+from .aside import Aside
 from .bundle import bundles_of
 from .errors import Reason, Refusal, SocketError
 from .header import is_sealed
@@ -60,6 +61,8 @@ class Channel:
         self.fronts: list[int] = []
         #: What is to be known of answers.
         self.answers = Answers()
+        #: What came of handshakes, where it is kept.
+        self.aside = Aside()
         #: Sealed parts sent, and refusals that take_refusals would give.
         self.sealed = self.waiting_refusals = 0
         self.max_message = limits.MAX_MESSAGE_BYTES if receiver is None else receiver.max_message
@@ -101,6 +104,10 @@ class Channel:
     def use_session(self, session: Session | None) -> None:
         """Seal with another session from now on; None: seal nothing."""
         self.answers.keep(self.session)
+        self.session = session
+
+    def seal_with(self, session: Session) -> None:
+        """Seal with a session that `Answers.pairs` knows, for as long as messages go to its peer."""
         self.session = session
 
     @property
@@ -239,11 +246,15 @@ class Channel:
                 return [_subscription(frames[0], form)], 0
             self.receiver.refused[str(Reason.MALFORMED)] += 1
             return self._refuse(Refusal(Reason.MALFORMED))
+        if self.aside.note(frames[:at], frames[at]):
+            return [], 0
         topic = frames[0] if self._layout == limits.LAYOUT_TOPIC and at == 1 else None
         opened = self.receiver.open(frames[at], topic, now, frames[at + 1 :])
         if isinstance(opened, Message) and not self.answers.fit(opened, self.session):
             opened = self.receiver.refuse(opened, Reason.NOT_PERMITTED, WRONG_REPLY)
         if isinstance(opened, Refusal):
+            if opened.reason == Reason.UNKNOWN_SPI:
+                self.aside.note_unknown(frames[:at], frames[at])
             return self._refuse(opened)
         if not copy:
             opened.body = as_views(opened.body)

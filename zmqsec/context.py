@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -14,9 +14,11 @@ from . import limits
 from .association import Association
 from .backend import implementation as default_implementation
 from .errors import AssociationError, SocketError
+from .handshaker import Handshaker
 from .identity import Identity, PublicIdentity
 from .keyring import Keyring
 from .message import Attest
+from .peering import Peer
 from .socket import Socket
 from .stats import OnRefused
 
@@ -69,6 +71,29 @@ class Context(zmq.Context[Socket]):
                 raise AssociationError("the global context has its keyring already; add associations to that one")
         return known
 
+    @property
+    def handshaker(self) -> Handshaker:
+        """The thread that makes keys for the sockets of this context."""
+        with self._instance_lock:
+            if self.__dict__.get("_handshaker") is None:
+                self.__dict__["_handshaker"] = Handshaker(self.underlying)
+            return self.__dict__["_handshaker"]  # type: ignore[no-any-return]
+
+    def _stop_handshakes(self) -> None:
+        handshaker = self.__dict__.pop("_handshaker", None)
+        if handshaker is not None:
+            handshaker.stop()
+
+    def term(self) -> None:
+        """As pyzmq's."""
+        self._stop_handshakes()
+        super().term()
+
+    def destroy(self, linger: int | None = None) -> None:
+        """As pyzmq's."""
+        self._stop_handshakes()
+        super().destroy(linger)
+
     def __copy__(self, memo: Any = None) -> Context:
         """A shadow with the same keyring."""
         return self.__class__(shadow=self, keyring=self.keyring, _implementation=self.implementation)
@@ -84,6 +109,8 @@ class Context(zmq.Context[Socket]):
         receive: Iterable[str | Association] | None = None,
         identity: Identity | PublicIdentity | None = None,
         attest: Attest | None = None,
+        peer: Peer | None = None,
+        handshake: Mapping[str, Any] | None = None,
         max_message: int = limits.MAX_MESSAGE_BYTES,
         max_parts: int = limits.MAX_PARTS,
         max_depth: int = limits.MAX_DEPTH,
@@ -98,6 +125,10 @@ class Context(zmq.Context[Socket]):
         sends and accepts nothing. `receive` lists those accepted, by default the same one. With an `identity`
         messages for others are refused, and what is sent is signed, each message or each batch of `send_many`
         as `attest` says ("none", "message", "batch"; "batch" by default where the identity can sign).
+        With `peer` in the place of `association` handshakes make the keys, and new ones every two minutes: on DEALER
+        and REQ `peer` is whom they connect to, on ROUTER and REP who may come, and `identity` is needed. It is a public
+        identity, a list of them, a Trust (as ``ctx.keyring.trust``), ``zmqsec.anyone``, or a function that permits.
+        `handshake` holds arguments of :class:`zmqsec.handshake.Party`, as `hybrid` and `psks`.
         `max_message` bounds a sealed part in bytes (ZMQ_MAXMSGSIZE too), `max_parts` and `max_depth` its parts
         and how deep they nest; `understood` names critical metadata that the application acts on; `on_refused`
         is called with each Refusal; `clock` gives unix seconds. With `socket_class` the socket is one of that
@@ -111,6 +142,8 @@ class Context(zmq.Context[Socket]):
                 receive=receive,
                 identity=identity,
                 attest=attest,
+                peer=peer,
+                handshake=handshake,
                 max_message=max_message,
                 max_parts=max_parts,
                 max_depth=max_depth,
@@ -118,7 +151,7 @@ class Context(zmq.Context[Socket]):
                 on_refused=on_refused,
                 clock=clock,
             )
-        elif any(given is not None for given in (association, receive, identity, attest)):
+        elif any(given is not None for given in (association, receive, identity, attest, peer)):
             raise SocketError(f"{socket_class!r} is not a class of secured sockets, so it has no association")
         return super().socket(socket_type, socket_class, **options)
 

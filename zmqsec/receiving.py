@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -11,6 +12,8 @@ from . import limits
 from .errors import Reason, Refusal, SocketError
 from .message import Message
 from .parts import leaves
+from .peering import Peering
+from .signer import Signer
 from .state import State
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ _MAX_REFUSED_IN_A_ROW = 1000
 # Plain integers: arithmetic with enum members costs as much as a whole message.
 _DONTWAIT = int(zmq.DONTWAIT)
 _POLLIN = int(zmq.POLLIN)
+_SNDMORE = int(zmq.SNDMORE)
 
 
 class Receiving(zmq.Socket[bytes]):
@@ -139,6 +143,7 @@ class Receiving(zmq.Socket[bytes]):
             raise SocketError(f"{len(self._state.rest)} parts of the message before still wait; receive them first")
         item, front = self._next(flags, limits.FORM_MESSAGES, copy)
         if isinstance(item, Message):
+            self._name_origin(item)
             return item
         parts = item if isinstance(item, list) else [item]
         topic = parts[0] if front and self._state.pattern.layout == limits.LAYOUT_TOPIC else None
@@ -159,7 +164,37 @@ class Receiving(zmq.Socket[bytes]):
             state.refresh()
         if state.lockstep is not None:
             state.lockstep.before_receive()
+        if state.pairs is not None:
+            state.pairs.expire()
+        elif isinstance(state.binding, Peering):
+            state.binding.begin()
         return state.channel
+
+    def _answer_handshakes(self, channel: Channel) -> None:
+        """What came of handshakes since the last call; an answer that cannot be sent is asked for again."""
+        pairs, pairing = self._state.pairs, self._state.pairing
+        if pairing is not None:
+            for _, frame in channel.aside.take():
+                pairing.hint(frame)
+        if pairs is None:
+            return
+        for came, frame in channel.aside.take():
+            for front, answer in pairs.receive(came, frame):
+                with contextlib.suppress(zmq.ZMQError):
+                    for part in front:
+                        zmq.Socket.send(self, part, _DONTWAIT | _SNDMORE)
+                    zmq.Socket.send(self, answer, _DONTWAIT)
+
+    def _name_origin(self, message: Message) -> None:
+        """Keys that one peer alone has tell whom a message is from."""
+        state = self._state
+        identity = None
+        if state.pairs is not None:
+            identity = state.pairs.identity_of(message.spi)
+        elif state.pairing is not None:
+            identity = state.pairing.state.peer
+        if identity is not None and message.origin is None:
+            message.origin = Signer(identity, b"", True)
 
     def _next(self, flags: int, form: int, copy: bool) -> tuple[Any, int]:
         """The next item and how many frames stood in front of it."""
@@ -170,6 +205,7 @@ class Receiving(zmq.Socket[bytes]):
         if state.receive_timeout < 0 and not flags & _DONTWAIT:
             while True:
                 items = channel.recv_one(flags, form, copy)
+                self._answer_handshakes(channel)
                 if channel.waiting_refusals:
                     state.reporter.report(channel.take_refusals())
                 if items and (taken := self._accept(items, channel)):
@@ -191,6 +227,7 @@ class Receiving(zmq.Socket[bytes]):
                 if not self._wait(deadline):
                     raise
                 continue
+            self._answer_handshakes(channel)
             if channel.waiting_refusals:
                 self._state.reporter.report(channel.take_refusals())
             if items and (taken := self._accept(items, channel)):
@@ -258,6 +295,7 @@ class Receiving(zmq.Socket[bytes]):
 
     def _drained(self, items: list[Any], channel: Channel, max_messages: int) -> tuple[list[Any], int]:
         state = self._state
+        self._answer_handshakes(channel)
         refused = channel.waiting_refusals
         if refused:
             state.reporter.report(channel.take_refusals())

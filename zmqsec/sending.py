@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +16,7 @@ from .address import fingerprint_of
 from .errors import SocketError
 from .message import Message, Metadata, Part, Protect
 from .parts import as_bytes
+from .peering import Peering
 from .state import State
 
 if TYPE_CHECKING:
@@ -95,7 +99,7 @@ class Sending(zmq.Socket[bytes]):
             return channel.send_bundles(messages, flags) if bundle else channel.send_many(messages, flags)
         ready = [one for one in map(self._outgoing, messages) if one is not _NOWHERE]
         dropped = len(messages) - len(ready)
-        return dropped + (self._send_bundles(ready, flags) if bundle else channel.send_many(ready, flags))
+        return dropped + self._send_ready(ready, bundle, flags)
 
     def send_message(
         self,
@@ -128,8 +132,8 @@ class Sending(zmq.Socket[bytes]):
         channel = self._sending_whole(flags)
         return channel.last_id if self._send_item(self._outgoing(message), flags) else b""
 
-    def _sending(self) -> Channel:
-        """The channel, for a socket that may send."""
+    def _sending(self, flags: int = 0, *, with_keys: bool = True) -> Channel:
+        """The channel, for a socket that may send; where handshakes make its keys, once they are there."""
         state = self._state
         if self.closed:
             raise zmq.ZMQError(zmq.ENOTSOCK)
@@ -137,16 +141,34 @@ class Sending(zmq.Socket[bytes]):
             raise zmq.ZMQError(zmq.ENOTSUP)
         if state.stale:
             state.refresh()
-        if state.channel is None or state.channel.session is None:
+        if state.pairing is not None and with_keys:
+            self._await_keys(flags)
+        elif state.pairing is not None or state.pairs is not None:
+            pass  # the session is that of the peer that a message goes to
+        elif state.channel is None or state.channel.session is None:
             raise SocketError(
                 "this socket has no association (or its keyring lost it), so it sends nothing; "
-                "pass association= to Context.socket"
+                "pass association= or peer= to Context.socket"
             )
+        assert state.channel is not None
         return state.channel
+
+    def _await_keys(self, flags: int) -> None:
+        """Wait until there is a key to seal with, for as long as SNDTIMEO says; nothing is queued meanwhile."""
+        state = self._state
+        assert isinstance(state.binding, Peering) and state.pairing is not None and state.channel is not None
+        state.binding.begin()
+        milliseconds = 0 if flags & _DONTWAIT else int(zmq.Socket.getsockopt(self, zmq.SNDTIMEO))
+        deadline = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+        while state.channel.session is None:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not state.pairing.wait(left):
+                raise zmq.Again
+            state.refresh()
 
     def _sending_whole(self, flags: int) -> Channel:
         """The channel, for a call that sends whole messages."""
-        channel = self._sending()
+        channel = self._sending(flags)
         if self._state.partial:
             raise SocketError(f"{len(self._state.partial)} parts given with SNDMORE wait for the last of their message")
         if flags & ~_DONTWAIT:
@@ -154,14 +176,14 @@ class Sending(zmq.Socket[bytes]):
         return channel
 
     def _keep_part(self, data: Any) -> None:
-        self._sending()
+        self._sending(with_keys=False)
         lockstep = self._state.lockstep
         if lockstep is not None:
             lockstep.before_send()
         self._state.partial.append(as_bytes(getattr(data, "fingerprint", data)))
 
     def _send_parts(self, parts: list[Any], flags: int, envelope: int | None = None) -> None:
-        self._sending()
+        self._sending(flags)
         partial = self._state.partial
         whole = [*partial, *parts]
         if not whole:
@@ -174,24 +196,54 @@ class Sending(zmq.Socket[bytes]):
 
     def _send_item(self, item: Any, flags: int) -> bool:
         """Send what `_outgoing` gave; False where that leads nowhere."""
-        channel = self._sending()
-        lockstep = self._state.lockstep
+        channel = self._sending(flags)
+        state = self._state
+        lockstep = state.lockstep
         if item is _NOWHERE:
             return False
         if lockstep is None:
+            if state.pairs is not None:
+                self._seal_for(item.to)
             channel.send_one(item, flags)
             return True
-        if self._state.rest:
+        if state.rest:
             raise zmq.ZMQError(zmq.EFSM)  # parts of the message before are not yet received
         envelope = lockstep.before_send()
         if not isinstance(item, Message):
             item = Message(body=item if isinstance(item, list) else [item])
         to = lockstep.to if item.to is None else item.to
         reply_to = lockstep.reply_to or item.reply_to
+        if state.pairs is not None and not self._seal_for(to):
+            lockstep.after_send(envelope, b"")  # its keys are gone with the peer, and so is the reply
+            return False
         channel.send_one(replace(item, envelope=envelope, to=to, reply_to=reply_to), flags)
         lockstep.after_send(envelope, channel.last_id)
         channel.answers.expected = lockstep.expected
         return True
+
+    def _seal_for(self, peer: bytes | None) -> bool:
+        """Seal for this peer from now on; False where there are no keys for it."""
+        state = self._state
+        assert state.pairs is not None and state.channel is not None
+        session = None if peer is None else state.pairs.session_for(peer)
+        if session is not None:
+            state.channel.seal_with(session)
+        return session is not None
+
+    def _send_ready(self, items: list[Any], bundle: bool, flags: int) -> int:
+        """Send in one go what goes to one peer, or with one key for all."""
+        channel = self._sending(flags)
+        if self._state.pairs is None:
+            return self._send_bundles(items, flags) if bundle else channel.send_many(items, flags)
+        sent = 0
+        for peer, run in itertools.groupby(items, operator.attrgetter("to")):
+            self._seal_for(peer)
+            every = list(run)
+            went = self._send_bundles(every, flags) if bundle else channel.send_many(every, flags)
+            sent += went
+            if went < len(every):
+                break
+        return sent
 
     def _send_bundles(self, items: list[Any], flags: int) -> int:
         sent = 0
@@ -248,7 +300,7 @@ class Sending(zmq.Socket[bytes]):
         if delimiter not in ((), (b"",)):
             raise SocketError("a peer is addressed by its fingerprint, with the empty delimiter behind it or without")
         found = state.peers.find(peer)
-        if found is None:
+        if found is None or (state.pairs is not None and state.pairs.session_for(peer) is None):
             if state.mandatory:
                 raise zmq.ZMQError(zmq.EHOSTUNREACH)
             return None

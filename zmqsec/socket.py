@@ -7,7 +7,7 @@ bound to their messages, and the envelopes of ROUTER and DEALER (see ``pattern``
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -20,7 +20,9 @@ from .identity import Identity, PublicIdentity
 from .keyring import Keyring
 from .lockstep import Request
 from .message import Attest
+from .pairing import PeerState
 from .pattern import Pattern, pattern_of
+from .peering import Peer, Peering
 from .receiving import Receiving
 from .sending import Sending
 from .state import Binding, State
@@ -45,10 +47,11 @@ def _signing(
 class Socket(Sending, Receiving):
     """A socket whose messages are sealed and opened; made by :meth:`zmqsec.Context.socket`.
 
-    `association` names the one to seal with (a name in the context's keyring, or an Association); without one the
-    socket sends and accepts nothing. `receive` lists those accepted, by default the same one. `max_message` bounds a
-    sealed part, in bytes, and is set as ZMQ_MAXMSGSIZE; `max_parts` and `max_depth` bound its parts. `understood` names
-    critical metadata that the application acts on. `on_refused` is called with each Refusal.
+    `association` names the one to seal with (a name in the context's keyring, or an Association), or `peer` says whom
+    handshakes make keys with; without either the socket sends and accepts nothing. `receive` lists those accepted, by
+    default the same one. `max_message` bounds a sealed part, in bytes, and is set as ZMQ_MAXMSGSIZE; `max_parts` and
+    `max_depth` bound its parts. `understood` names critical metadata that the application acts on. `on_refused` is
+    called with each Refusal.
     """
 
     _state: State = None  # type: ignore[assignment]
@@ -64,6 +67,8 @@ class Socket(Sending, Receiving):
         receive: Iterable[str | Association] | None = None,
         identity: Identity | PublicIdentity | None = None,
         attest: Attest | None = None,
+        peer: Peer | None = None,
+        handshake: Mapping[str, Any] | None = None,
         max_message: int = limits.MAX_MESSAGE_BYTES,
         max_parts: int = limits.MAX_PARTS,
         max_depth: int = limits.MAX_DEPTH,
@@ -82,14 +87,30 @@ class Socket(Sending, Receiving):
             super().set(zmq.MAXMSGSIZE, max_message)
             keyring: Keyring | None = getattr(context, "keyring", None)
             channel: Channel | None = None
-            binding: Binding | None = None
-            if association is not None:
-                implementation = getattr(context, "implementation", default_implementation)
+            binding: Binding | Peering | None = None
+            implementation = getattr(context, "implementation", default_implementation)
+            session = None
+            if peer is not None:
+                if association is not None or receive is not None:
+                    raise SocketError("peer= makes keys by handshakes; association= and receive= are for shared ones")
+                handshaker = getattr(context, "handshaker", None)
+                if handshaker is None:
+                    raise SocketError("peer= needs a zmqsec.Context, whose thread makes the keys")
+                binding = Peering(
+                    implementation, keyring, peer, identity, attest, clock, handshake or {}, pattern.type, handshaker
+                )
+            elif association is not None:
                 signing = _signing(pattern, identity, attest)
                 binding = Binding(implementation, keyring, association, receive, clock, *signing)
+                session = binding.session() if pattern.sends else None
+            elif receive is not None or identity is not None or attest is not None or handshake is not None:
+                raise SocketError(
+                    "receive=, identity=, attest= and handshake= need association=, the one to seal with, or peer="
+                )
+            if binding is not None:
                 channel = implementation.Channel(
                     self,
-                    binding.session() if pattern.sends else None,
+                    session,
                     implementation.Receiver(
                         binding.opening,
                         clock=clock,
@@ -103,8 +124,6 @@ class Socket(Sending, Receiving):
                     layout=pattern.layout,
                     accept_subscriptions=pattern.type == zmq.XPUB,
                 )
-            elif receive is not None or identity is not None or attest is not None:
-                raise SocketError("receive=, identity= and attest= need association=, the one to seal with")
         except BaseException:
             super().close(0)
             raise
@@ -153,6 +172,8 @@ class Socket(Sending, Receiving):
                 setattr(state.lockstep, "relaxed" if option == zmq.REQ_RELAXED else "correlate", bool(value))
                 return
         super().set(option, value)
+        if state is not None and isinstance(state.binding, Peering):
+            state.binding.keep_option(option, value)
         if state is not None and option == zmq.ROUTER_MANDATORY:
             state.mandatory = bool(value)
         elif state is not None and option == zmq.ROUTING_ID and state.binding is not None:
@@ -160,6 +181,33 @@ class Socket(Sending, Receiving):
 
     setsockopt = set  # type: ignore[assignment]
     getsockopt = get
+
+    # -- endpoints -------------------------------------------------------------------------------------------------
+
+    def bind(self, addr: str) -> Any:
+        """As pyzmq's; a socket that opens handshakes connects."""
+        if self._state is not None and self._state.pairing is not None:
+            raise SocketError(f"{self._type_name} with peer= opens handshakes, so it connects; let its peer bind")
+        return super().bind(addr)
+
+    def connect(self, addr: str) -> Any:
+        """As pyzmq's; with peer= a second connection is made, for handshakes."""
+        made = super().connect(addr)
+        if self._state is not None and isinstance(self._state.binding, Peering):
+            self._state.binding.connect(addr)
+        return made
+
+    def disconnect(self, addr: str | bytes) -> None:
+        """As pyzmq's."""
+        super().disconnect(addr)
+        if self._state is not None and isinstance(self._state.binding, Peering):
+            self._state.binding.disconnect(addr if isinstance(addr, str) else addr.decode())
+
+    @property
+    def peer(self) -> PeerState | None:
+        """For a socket that opens handshakes: its peer, and whether there are keys and the peer answers; else None."""
+        state = self._state
+        return None if state.pairing is None else state.pairing.state
 
     @property
     def stats(self) -> Stats:
@@ -181,6 +229,8 @@ class Socket(Sending, Receiving):
         super().close(linger)
         if state is not None:
             state.forget()
+            if isinstance(state.binding, Peering):
+                state.binding.close()
 
     def get_monitor_socket(self, events: int | None = None, addr: str | None = None) -> Any:
         """As pyzmq's, and a plain socket: what it receives are libzmq's own events within this process."""
@@ -198,6 +248,8 @@ class Socket(Sending, Receiving):
         POLLIN says that a message came, not that it will open: to be sure not to wait, receive with NOBLOCK.
         """
         state = self._state
+        if isinstance(state.binding, Peering):
+            state.binding.begin()
         if flags & zmq.POLLIN and (state.ready or state.rest):
             return int(zmq.POLLIN | (super().poll(0, flags & ~zmq.POLLIN) if flags & ~zmq.POLLIN else 0))
         if state.channel is None:

@@ -17,7 +17,10 @@ from .identity import Identity, PublicIdentity
 from .keyring import Keyring
 from .lockstep import Reply, Request
 from .message import Attest
+from .pairing import Pairing
+from .pairs import Pairs
 from .pattern import Envelopes, Pattern
+from .peering import Peering
 from .peers import Peers, Requests
 from .stats import Reporter
 
@@ -141,7 +144,9 @@ class Binding:
 class State:
     """A plain object, quicker to write to than pyzmq's attributes."""
 
-    def __init__(self, pattern: Pattern, channel: Channel | None, binding: Binding | None, reporter: Reporter) -> None:
+    def __init__(
+        self, pattern: Pattern, channel: Channel | None, binding: Binding | Peering | None, reporter: Reporter
+    ) -> None:
         self.pattern, self.channel, self.binding, self.reporter = pattern, channel, binding, reporter
         self.stale = self.is_closed = False
         self.ready: deque[tuple[Any, int]] = deque()  # items of a bundle not yet asked for, with their fronts
@@ -161,6 +166,11 @@ class State:
             channel.answers.marking = pattern.type in (zmq.ROUTER, zmq.REP)
             channel.answers.matching = pattern.answers
             channel.follow = functools.partial(binding.follow_opening, channel.receiver)
+        self.pairing: Pairing | None = None
+        self.pairs: Pairs | None = None
+        if isinstance(binding, Peering) and channel is not None:
+            binding.attach(channel, self.keyring_changed)
+            self.pairing, self.pairs = binding.pairing, binding.pairs
         self.choose_path()
 
     @property
