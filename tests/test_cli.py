@@ -11,12 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cli_helpers import COMMAND, ENVIRONMENT, failure, run
+import zmq
+from cli_helpers import COMMAND, ENVIRONMENT, failure, run, run_here
 
 import zmqsec
+from zmqsec.stream import Kind, Outgoing, Record
 
 
 class Process:
@@ -224,6 +227,118 @@ def test_recv_shows_a_name_of_control_characters_harmlessly(place: Path, started
     code, _, said = process.end()
     assert (sent.returncode, code) == (0, 0)
     assert "received '\\x1b[2Jfile\\n': 1 byte" in said and "\x1b" not in said
+
+
+# -- send and recv by identities --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parties(place: Path) -> Path:
+    """Alice, Bob and Carol, who hold the key; two directories of trust: in Alice's is Bob, in Bob's an authority."""
+    for name in ("alice", "bob", "carol", "ops"):
+        zmqsec.Identity.generate(name).save(place / f"{name}.toml")
+    for arguments in (
+        ("identity", "export", "bob.toml", "-o", "of-alice/bob.toml"),
+        ("identity", "export", "ops.toml", "--authority", "-o", "of-bob/ops.toml"),
+        ("authority", "issue", "ops.toml", "alice.toml", "--role", "send", "-o", "alice.cred"),
+    ):
+        if (folder := Path(arguments[-1]).parent) != Path():
+            (place / folder).mkdir()
+        assert run_here(*arguments, cwd=place).returncode == 0
+    return place
+
+
+def test_pipe_of_an_identity_arrives_with_its_name_at_both_ends(parties: Path, started: list[Process]) -> None:
+    process, endpoint = receiver(parties, started, "-i", "bob.toml", "--trust", "of-bob")
+    signed = ("-i", "alice.toml", "--credential", "alice.cred", "--trust", "of-alice")
+    sent = run("send", endpoint, "-k", "k.toml", *signed, cwd=parties, given=b"from Alice" * 1000)
+    code, out, said = process.end()
+    assert (sent.returncode, code) == (0, 0), (sent.stderr, said)
+    assert out == b"from Alice" * 1000
+    alice, bob = (zmqsec.Identity.load(parties / f"{name}.toml") for name in ("alice", "bob"))
+    assert f"received a stream from alice ({alice})" in said
+    assert f"sent a stream to bob ({bob})" in sent.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("signed", "refused"),
+    [
+        ((), "unattested"),
+        (("-i", "carol.toml"), "not-permitted"),
+        (("-i", "alice.toml"), "not-permitted"),
+    ],
+    ids=["unsigned", "unknown", "without its credential"],
+)
+def test_pipe_of_nobody_that_is_trusted_is_refused(
+    parties: Path, started: list[Process], signed: tuple[str, ...], refused: str
+) -> None:
+    process, endpoint = receiver(parties, started, "--trust", "of-bob", "--timeout", "3")
+    sent = run("send", endpoint, "-k", "k.toml", *signed, "--timeout", "1", cwd=parties, given=b"x")
+    assert "it may hold another key, not trust who sends, or be no zmqsec recv" in failure(sent, 1)
+    code, out, said = process.end()
+    assert (code, out) == (1, b"") and f"1 message refused: {refused}" in said
+
+
+def test_pipe_to_somebody_else_than_is_trusted_is_not_sent(parties: Path, started: list[Process]) -> None:
+    """Whoever holds the key and listens in the receiver's place gets nothing: its answer is not believed."""
+    process, endpoint = receiver(parties, started, "-i", "carol.toml", "--timeout", "3")
+    trusting = ("--trust", "of-alice", "--timeout", "1")
+    sent = run("send", endpoint, "-k", "k.toml", *trusting, cwd=parties, given=b"a secret")
+    assert "the receiver has not answered within 1 s; 1 message refused: not-permitted" in failure(sent, 1)
+    assert process.end()[:2] == (1, b"")
+
+
+def test_pipe_after_a_revocation_is_refused(parties: Path, started: list[Process]) -> None:
+    revoke = ("authority", "revoke", "ops.toml", "of-bob/ops.revoked", "--credential", "alice.cred")
+    assert run_here(*revoke, cwd=parties).returncode == 0
+    process, endpoint = receiver(parties, started, "--trust", "of-bob", "--timeout", "3")
+    signed = ("-i", "alice.toml", "--credential", "alice.cred", "--timeout", "1")
+    failure(run("send", endpoint, "-k", "k.toml", *signed, cwd=parties, given=b"x"), 1)
+    assert "1 message refused: not-permitted" in process.end()[2]
+
+
+def test_pipe_of_one_identity_takes_nothing_of_another_that_is_trusted_too(
+    parties: Path, started: list[Process]
+) -> None:
+    """Carol holds the key, may send, and has read number and challenge of Alice's stream."""
+    assert run_here("identity", "export", "carol.toml", "-o", "of-bob/carol.toml", cwd=parties).returncode == 0
+    process, endpoint = receiver(parties, started, "-i", "bob.toml", "--trust", "of-bob")
+    identities = [zmqsec.Identity.load(parties / f"{name}.toml") for name in ("alice", "carol", "bob")]
+    keys = zmqsec.Keyring([zmqsec.Association.load(parties / "k.toml")], identities=identities)
+    keys.trust.pin(identities[2].public)
+    keys.add_credential(zmqsec.Credential.load(parties / "alice.cred"))
+    with zmqsec.Context(keyring=keys) as context:
+        alice, carol = (context.socket(zmq.DEALER, association="pipe", identity=one) for one in identities[:2])
+        for one in (alice, carol):
+            one.linger, one.rcvtimeo = 5000, 10_000
+            one.connect(endpoint)
+        stream = Outgoing("letter")
+        alice.send_multipart(stream.begin().parts())
+        while not stream.ready:
+            stream.accept(Record.from_parts(alice.recv_multipart()))
+        alice.send_multipart(stream.chunk(b"Alice's first words. ").parts())
+        forged = Record(Kind.CHUNK, stream.stream, stream.challenge, 1, b"Carol's words.")
+        for kind in (forged, replace(forged, kind=Kind.END), replace(forged, kind=Kind.ABORT)):
+            carol.send_multipart(kind.parts())
+        time.sleep(0.3)
+        alice.send_multipart(stream.chunk(b"And her last.").parts())
+        alice.send_multipart(stream.end().parts())
+        while not stream.done:
+            stream.accept(Record.from_parts(alice.recv_multipart()))
+        alice.close()
+        carol.close()
+    code, out, said = process.end()
+    assert (code, out) == (0, b"Alice's first words. And her last.") and "letter from alice (zs1" in said
+
+
+def test_key_that_demands_attestations_wants_to_know_whose(parties: Path) -> None:
+    strict = zmqsec.Association.generate("strict", attestation="required")
+    strict.save(parties / "strict.toml")
+    for command in (("send", "tcp://127.0.0.1:9"), ("recv", "tcp://127.0.0.1:*")):
+        said = failure(run_here(*command, "-k", "strict.toml", cwd=parties), 2)
+        assert "strict.toml demands signed messages; say with --trust DIR whose are taken" in said
+        said = failure(run_here(*command, "-k", "k.toml", "--credential", "alice.cred", cwd=parties), 2)
+        assert "--credential is shown by an identity; give it with --identity" in said
 
 
 # -- mistakes ---------------------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ import contextlib
 import io
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_helpers import run_here
+from cli_helpers import COMMAND, ENVIRONMENT, run_here
 from service_helpers import free_port, leg, running
 
 GUIDE = (Path(__file__).parent.parent / "docs" / "guide.md").read_text()
@@ -23,11 +24,17 @@ def blocks(section: str) -> list[tuple[str, str]]:
 
 
 def commands(text: str, folder: Path) -> None:
-    """Run the commands of a block."""
+    """Lines behind a prompt; those that end with & run beside the others, in a process of their own."""
+    beside = []
     for line in text.splitlines():
-        program, *arguments = shlex.split(line.removeprefix("$ "))
+        program, *arguments = shlex.split(line.partition("$ ")[2])
+        assert program == "zmqsec"
+        if arguments[-1] == "&":
+            beside.append(subprocess.Popen([*COMMAND, *arguments[:-1]], cwd=folder, env=ENVIRONMENT))
+            continue
         result = run_here(*arguments, cwd=folder)
-        assert (program, result.returncode) == ("zmqsec", 0), (line, result.stderr)
+        assert result.returncode == 0, (line, result.stderr)
+    assert [one.wait(timeout=30) for one in beside] == [0] * len(beside)
 
 
 def run(section: str, folder: Path, names: dict[str, Any]) -> list[str]:
@@ -59,7 +66,9 @@ def run(section: str, folder: Path, names: dict[str, Any]) -> list[str]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which the guide's commands and programs run."""
-    (tmp_path / "keys").mkdir()
+    for name in ("keys", "of-alice", "of-bob"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "original.bin").write_bytes(bytes(range(256)) * 1000)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ZMQSEC_PASSPHRASE", raising=False)
     return tmp_path
@@ -70,7 +79,8 @@ def test_guide_of_programs_runs_as_it_says(place: Path) -> None:
     names: dict[str, Any] = {}
     try:
         assert run("Identities", place, names) == ["console", "toml", "console", "console", "python", "python"]
-        assert run("Signed messages", place, names) == ["python"] * 2
+        assert run("Signed messages", place, names) == ["python", "console", "python"]
+        assert (place / "copy.bin").read_bytes() == (place / "original.bin").read_bytes()
         assert run("CURVE and ZAP underneath", place, names) == ["python"]
     finally:
         if "context" in names:

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import zmq
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from . import __version__, backend, pipe, suite_names
 from .association import Association
 from .cli_authority import authority
 from .cli_identity import identity
 from .cli_peers import peers
+from .cli_pipe import Seconds, recv, say, send
 from .cli_relay import relay
 from .cli_top import top
-from .context import Context
-from .errors import KeyFileError, StreamError, ZmqsecError
-from .inspect import InspectError, count_of, hex_view, inspect_part, legend, read_capture, tree
+from .errors import KeyFileError, ZmqsecError
+from .inspect import InspectError, hex_view, inspect_part, legend, read_capture, tree
 from .limits import MAX_MESSAGE_BYTES
-from .socket import Socket
-from .stream import Incoming, Outgoing
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
@@ -40,23 +35,6 @@ else:
 _NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 _SCHEMES = ("tcp://", "ipc://")
 _SCALES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-
-
-class Endpoint(_ParamType):
-    """An address that another process can reach."""
-
-    name = "endpoint"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        if not text.startswith(_SCHEMES) or text in _SCHEMES:
-            self.fail(f"{text!r} is no endpoint; tcp://HOST:PORT and ipc://PATH are allowed", param, ctx)
-        if text.startswith("tcp://"):
-            _, colon, port = text.removeprefix("tcp://").rpartition(":")
-            if port != "*" and not (port.isascii() and port.isdigit() and colon and int(port) <= 65535):
-                fault = f"has the port {port!r}" if colon else "has no port"
-                self.fail(f"{text!r} {fault}; tcp://HOST:PORT with a port of 0 to 65535 is allowed", param, ctx)
-        return text
 
 
 class Size(_ParamType):
@@ -70,18 +48,6 @@ class Size(_ParamType):
         if not (number.isascii() and number.isdigit()) or int(number) == 0:
             self.fail(f"{value!r} is no size; a whole number above 0 is allowed, or one with k, M or G", param, ctx)
         return int(number) * _SCALES[scale]
-
-
-class Seconds(_ParamType):
-    """A time; 0 is for ever."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        with contextlib.suppress(ValueError):
-            if 0 <= (seconds := float(value)) <= 1e9:
-                return seconds
-        self.fail(f"{value!r} is no time; a number of seconds is allowed, 0 for no limit", param, ctx)
 
 
 class Commands(click.Group):
@@ -107,6 +73,8 @@ def cli() -> None:
 cli.add_command(identity)
 cli.add_command(authority)
 cli.add_command(relay)
+cli.add_command(send)
+cli.add_command(recv)
 cli.add_command(peers)
 cli.add_command(top)
 
@@ -139,156 +107,6 @@ def keygen(path: Path | None, name: str | None, suite: str, force: bool) -> None
         ("file", f"{path} (mode 0600)"),
     ):
         click.echo(f"{label:<6}{value}")
-
-
-# -- send, recv --------------------------------------------------------------------------------------------------------
-
-_KEY = click.option(
-    "-k",
-    "--key",
-    "key",
-    required=True,
-    envvar="ZMQSEC_KEY",
-    show_envvar=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The association's file, as `zmqsec keygen` makes it.",
-)
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-
-
-def _say(text: str) -> None:
-    click.echo(f"zmqsec: {text}", err=True)
-
-
-def _bytes(count: float) -> str:
-    """A number of bytes for people."""
-    if count < 1000:
-        return count_of(round(count))
-    for unit in ("kB", "MB"):
-        count /= 1000
-        if count < 1000:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1000:.1f} GB"
-
-
-@contextlib.contextmanager
-def _socket(kind: int, key: Path, endpoint: str, bind: bool, quiet: bool) -> Iterator[tuple[Socket, pipe.Contact]]:
-    association = Association.load(key)
-    context = Context()
-    socket: Socket = context.socket(kind, association=association)
-    contact = pipe.Contact(socket)
-    try:
-        pipe.prepare(socket)
-        try:
-            if bind:
-                socket.bind(endpoint)
-            else:
-                socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            why = error.strerror.partition(" (addr=")[0]
-            raise StreamError(f"cannot {'bind' if bind else 'connect to'} {endpoint}: {why}") from None
-        if bind and not quiet:
-            _say(f"listening at {socket.getsockopt_string(zmq.LAST_ENDPOINT)}")
-        yield socket, contact
-    finally:
-        contact.close()
-        socket.close()
-        context.term()
-
-
-@contextlib.contextmanager
-def _progress(title: str, size: int | None, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on a terminal, else nothing."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda done, total: None
-        return
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=size)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _summary(verb: str, name: str, length: int, digest: str, seconds: float) -> str:
-    name = name if name.isprintable() else ascii(name)
-    rate = f"{_bytes(length)} in {seconds:.1f} s ({_bytes(length / max(seconds, 1e-3))}/s)"
-    return f"{verb} {name or 'a stream'}: {rate}\nzmqsec: BLAKE2b-256 {digest}, the same at both ends"
-
-
-@cli.command()
-@click.argument("endpoint", type=Endpoint())
-@click.argument("file", required=False, default="-", type=click.Path(dir_okay=False, allow_dash=True))
-@_KEY
-@click.option("--bind/--connect", "bind", default=False, help="Wait for the receiver, or go to it.  [default: connect]")
-@click.option("--name", help="What the receiver is told that the stream is called.  [default: FILE's name]")
-@click.option(
-    "--timeout",
-    type=Seconds(),
-    default=30,
-    show_default=True,
-    help="Give up after so many seconds without progress; 0: never.",
-)
-@_QUIET
-def send(endpoint: str, file: str, key: Path, bind: bool, name: str | None, timeout: float, quiet: bool) -> None:
-    """Send FILE, or standard input, sealed to a `zmqsec recv`.
-
-    Ends with success only after the receiver has confirmed length and digest of all that was sent.
-
-    \b
-      tar c photos | zmqsec send tcp://backup:5555 -k home.toml
-    """
-    with pipe.source(file) as (source, size), _socket(zmq.DEALER, key, endpoint, bind, quiet) as (socket, contact):
-        title = name if name is not None else "" if file == "-" else os.path.basename(file)
-        outgoing = Outgoing(title, size)
-        began = time.monotonic()
-        with _progress(title or "standard input", size, quiet) as progress:
-            sender = pipe.Sender(socket, outgoing, contact, timeout=timeout, progress=lambda done: progress(done, size))
-            sender.run(source.read)
-        if not quiet:
-            _say(_summary("sent", title, outgoing.length, outgoing.digest, time.monotonic() - began))
-
-
-@cli.command()
-@click.argument("endpoint", type=Endpoint())
-@_KEY
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to this file.  [default: standard output]",
-)
-@click.option("--bind/--connect", "bind", default=True, help="Wait for the sender, or go to it.  [default: bind]")
-@click.option(
-    "--timeout",
-    type=Seconds(),
-    help="Give up after so many seconds without progress; 0: never.  [default: never before a stream begins, then 30]",
-)
-@_QUIET
-def recv(endpoint: str, key: Path, output: Path | None, bind: bool, timeout: float | None, quiet: bool) -> None:
-    """Receive one stream from a `zmqsec send`.
-
-    With -o the stream goes to OUTPUT.part, and gets its name when length and digest are verified; a stream that is
-    cut or altered leaves no file. On standard output bytes appear as they come, and the exit code tells whether they
-    were all.
-
-    \b
-      zmqsec recv tcp://*:5555 -k home.toml | tar x
-    """
-    with _socket(zmq.ROUTER, key, endpoint, bind, quiet) as (socket, _), pipe.Sink(output) as sink:
-        incoming = Incoming(sink.write)
-        with _progress(str(output or "receiving"), None, quiet) as bar:
-            receiver = pipe.Receiver(
-                socket,
-                incoming,
-                timeout=pipe.DEFAULT_TIMEOUT if timeout is None else timeout,
-                first_timeout=timeout,
-                progress=lambda done: bar(done, incoming.size),
-            )
-            receiver.run(sink.finish)
-        if not quiet:
-            _say(_summary("received", incoming.name, incoming.length, incoming.digest, receiver.seconds))
-            if why := pipe.refusals(socket):
-                _say(f"besides, {why}")
 
 
 # -- inspect, demo -----------------------------------------------------------------------------------------------------
@@ -369,10 +187,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         click.echo(f"{command}: {' '.join(error.format_message().split())}", err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted")
+        say("interrupted")
         code = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it ends
     except (ZmqsecError, zmq.ZMQError, OSError) as error:
-        _say(str(error))
+        say(str(error))
     sys.exit(code)

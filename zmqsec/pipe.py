@@ -16,6 +16,9 @@ from pathlib import Path
 import zmq
 
 from .errors import StreamError
+from .message import Message
+from .parts import leaves
+from .signer import Signer
 from .socket import Socket
 from .stream import CHUNK_BYTES, Incoming, NotARecord, Outgoing, Record
 
@@ -128,14 +131,19 @@ class Chunks:
         return taken
 
 
-def _records(socket: Socket, wait_ms: int) -> list[list[bytes]]:
+def _messages(socket: Socket, wait_ms: int) -> list[Message]:
     """The messages that came, opened; refused ones are not among them."""
-    if not socket.poll(wait_ms, zmq.POLLIN):
-        return []
-    try:
-        return [list(parts) for parts in socket.recv_many(BATCH, timeout=0, multipart=True)]
-    except zmq.Again:
-        return []
+    taken: list[Message] = []
+    if socket.poll(wait_ms, zmq.POLLIN):
+        with contextlib.suppress(zmq.Again):
+            while len(taken) < BATCH:
+                taken.append(socket.recv_message(zmq.NOBLOCK))
+    return taken
+
+
+def _signer(message: Message) -> bytes | None:
+    """The fingerprint of the identity that signed a message."""
+    return None if message.origin is None else message.origin.fingerprint
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -210,6 +218,9 @@ class Sender:
     ) -> None:
         self._socket, self._outgoing, self._contact, self._progress = socket, outgoing, contact, progress
         self._deadline = Deadline(timeout)
+        #: The identity that signed the receiver's answers.
+        self.peer: Signer | None = None
+        self._answered_by: bytes | None = None
         socket.setsockopt(zmq.SNDTIMEO, _TICK_MS)
 
     def run(self, read: Read) -> None:
@@ -255,9 +266,14 @@ class Sender:
             self._check_time(verb)
 
     def _take_answers(self, wait_ms: int) -> None:
-        for parts in _records(self._socket, wait_ms):
+        """Of one receiver: the first whose answer counts, by the identity that signed it, if one did."""
+        for message in _messages(self._socket, wait_ms):
+            if self._outgoing.ready and _signer(message) != self._answered_by:
+                continue
             with contextlib.suppress(NotARecord):
-                self._outgoing.accept(Record.from_parts(parts))
+                self._outgoing.accept(Record.from_parts(leaves(message.body)))
+            if self._outgoing.ready:
+                self._answered_by, self.peer = _signer(message), message.origin
 
     def _check_time(self, verb: str) -> None:
         if not self._deadline.passed:
@@ -266,8 +282,8 @@ class Sender:
         if not self._contact.made():
             endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
             raise NoAnswer(f"no receiver within {seconds}; nobody is at the other end of {endpoint}")
-        known = self._outgoing.ready
-        why = refusals(self._socket) or ("it may be gone" if known else "it may hold another key, or be no zmqsec recv")
+        silent = "it may hold another key, not trust who sends, or be no zmqsec recv"
+        why = refusals(self._socket) or ("it may be gone" if self._outgoing.ready else silent)
         raise NoAnswer(f"the receiver has not {verb} within {seconds}; {why}")
 
     def _abort(self, why: str) -> None:
@@ -297,6 +313,9 @@ class Receiver:
         self._timeout = timeout
         self._deadline = Deadline(first_timeout)
         self._envelope: list[bytes] = []
+        #: The identity that signed the stream.
+        self.peer: Signer | None = None
+        self._signed_by: bytes | None = None
         self._began = 0.0
         self.seconds = 0.0
 
@@ -311,14 +330,16 @@ class Receiver:
 
     def _turn(self, finish: Callable[[], None]) -> None:
         incoming = self._incoming
-        for parts in _records(self._socket, _TICK_MS):
+        for message in _messages(self._socket, _TICK_MS):
             try:
-                record = Record.from_parts(parts)
+                record = Record.from_parts(leaves(message.body))
             except NotARecord:
                 continue
-            envelope, skipped = parts[:-2], incoming.skipped
+            if record.stream == incoming.stream and _signer(message) != self._signed_by:
+                continue  # a stream is one identity's, whoever else knows its number
+            envelope, skipped = list(message.envelope), incoming.skipped
             if record.stream == incoming.stream or incoming.stream is None:
-                self._envelope = envelope
+                self._envelope, self._signed_by, self.peer = envelope, _signer(message), message.origin
             answer = incoming.accept(record)
             if record.stream == incoming.stream and incoming.skipped == skipped:
                 self._note_progress()
