@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import zmq
 from helpers import ALICE, SECOND
+from service_helpers import free_port, running
 from socket_helpers import Net, eventually, nothing_comes, refusals
-from test_relay_service import free_port, running
 from zmq.auth import create_certificates, load_certificate
 from zmq.auth.thread import ThreadAuthenticator
 
