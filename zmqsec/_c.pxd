@@ -86,6 +86,14 @@ cdef extern from "libs.h" nogil:
         const zs_kernels *kernels
     const char *zs_libs_resolve(zs_libs *libs, const char **paths)
 
+cdef extern from "hkdf.h" nogil:
+    enum:
+        ZS_HKDF_HASH_BYTES
+        ZS_HKDF_OUTPUTS
+        ZS_HKDF_MAX_BYTES
+    void zs_hkdf(const zs_sodium *sodium, uint8_t *out, size_t count, const uint8_t *chaining_key,
+                 const uint8_t *material, size_t len)
+
 cdef extern from "parts.h" nogil:
     ctypedef enum zs_form:
         ZS_RAW

@@ -9,6 +9,7 @@ from ._engine import Session as Session
 from ._engine import seal_many as seal_many
 from ._library import derive_spi as derive_spi
 from ._library import derive_suite_key as derive_suite_key
+from ._library import hkdf as hkdf
 from ._library import kernels as kernels
 from ._library import random_bytes as random_bytes
 from ._library import use_kernels as use_kernels

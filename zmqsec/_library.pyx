@@ -89,6 +89,16 @@ cdef bytes blake2b(bytes key, bytes personal, bytes message):
     return out
 
 
+def hkdf(bytes chaining_key, bytes material, size_t count):
+    """HKDF(chaining_key, input_key_material, num_outputs) of Noise: `count` outputs of 64 bytes, 1 to 3."""
+    cdef uint8_t out[ZS_HKDF_MAX_BYTES]
+    assert len(chaining_key) == ZS_HKDF_HASH_BYTES and 1 <= count <= ZS_HKDF_OUTPUTS
+    zs_hkdf(&LIBS.sodium, out, count, chaining_key, material, len(material))
+    cdef tuple outputs = tuple([out[at * ZS_HKDF_HASH_BYTES:(at + 1) * ZS_HKDF_HASH_BYTES] for at in range(count)])
+    zs_wipe(out, sizeof(out))
+    return outputs
+
+
 def derive_suite_key(secret, suite, spi):
     """The 32-byte key of one suite; spec, "Key derivation"."""
     return blake2b(bytes(secret), b"zmqsec.suite.key", bytes([suite]) + int(spi).to_bytes(4, "little"))

@@ -1,4 +1,4 @@
-"""Handshake frames and the offers in them: layouts, one encoding each (floor 8); spec, "Handshake frames"."""
+"""Handshake frames and the offers in them: layouts, one encoding each (floor 10); spec, "Handshake frames"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Noise protocol framework, revision 34: XX and IK with psk and hfs over 25519_ChaChaPoly_BLAKE2b (floor 8).
+"""The Noise protocol framework, revision 34: XX and IK with psk and hfs over 25519_ChaChaPoly_BLAKE2b (floor 10).
 
 Names and steps are those of the specification; section numbers in comments are its own. hfs is the extension "KEM-based
 Hybrid Forward Secrecy for Noise", revision 1, with ML-KEM-768. Primitives come from libsodium.
@@ -10,19 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from . import sodium
+from .backend import implementation
 from .errors import HandshakeError
 
 DHLEN: Final = 32  # section 12.1
 HASHLEN: Final = 64  # section 12.8
-BLOCKLEN: Final = 128  # section 12.8
 KEYLEN: Final = 32  # section 4.2
 TAGLEN: Final = 16
 MAX_MESSAGE: Final = 65535  # section 3
 _MAX_NONCE: Final = (1 << 64) - 1  # section 5.1
-
-_IPAD: Final = bytes(byte ^ 0x36 for byte in range(256))  # RFC 2104
-_OPAD: Final = bytes(byte ^ 0x5C for byte in range(256))
-_NUMBERS: Final = (b"\x01", b"\x02", b"\x03")  # of HKDF's outputs
 
 
 class NoiseError(Exception):
@@ -35,33 +31,6 @@ class NoiseError(Exception):
 def hash_of(data: bytes) -> bytes:
     """HASH(data): BLAKE2b with 64 bytes of output (section 12.8)."""
     return sodium.blake2b_512(data)
-
-
-def hmac_hash(key: bytes, data: bytes) -> bytes:
-    """HMAC-HASH(key, data): RFC 2104 over HASH, whose own keyed mode is not used (section 4.3)."""
-    block = key.ljust(BLOCKLEN, b"\0")  # no key here is longer than a block
-    return hash_of(block.translate(_OPAD) + hash_of(block.translate(_IPAD) + data))
-
-
-def _hkdf(chaining_key: bytes, input_key_material: bytes, count: int) -> list[bytes]:
-    """HKDF with so many outputs (section 4.3); the padded blocks of temp_key are made once for all of them."""
-    temp_key = hmac_hash(chaining_key, input_key_material).ljust(BLOCKLEN, b"\0")
-    inner, outer, outputs = temp_key.translate(_IPAD), temp_key.translate(_OPAD), [b""]
-    for number in _NUMBERS[:count]:
-        outputs.append(hash_of(outer + hash_of(inner + outputs[-1] + number)))
-    return outputs[1:]
-
-
-def hkdf2(chaining_key: bytes, input_key_material: bytes) -> tuple[bytes, bytes]:
-    """HKDF with two outputs (section 4.3)."""
-    output1, output2 = _hkdf(chaining_key, input_key_material, 2)
-    return output1, output2
-
-
-def hkdf3(chaining_key: bytes, input_key_material: bytes) -> tuple[bytes, bytes, bytes]:
-    """HKDF with three outputs (section 4.3)."""
-    output1, output2, output3 = _hkdf(chaining_key, input_key_material, 3)
-    return output1, output2, output3
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -154,7 +123,7 @@ class SymmetricState:
 
     def mix_key(self, input_key_material: bytes) -> None:
         """MixKey(input_key_material); temp_k is cut to 32 bytes since HASHLEN is 64."""
-        self.ck, temp_k = hkdf2(self.ck, input_key_material)
+        self.ck, temp_k = implementation.hkdf(self.ck, input_key_material, 2)
         self.cipher.initialize_key(temp_k[:KEYLEN])
 
     def mix_hash(self, data: bytes) -> None:
@@ -163,7 +132,7 @@ class SymmetricState:
 
     def mix_key_and_hash(self, input_key_material: bytes) -> None:
         """MixKeyAndHash(input_key_material), for the psk token (section 9)."""
-        self.ck, temp_h, temp_k = hkdf3(self.ck, input_key_material)
+        self.ck, temp_h, temp_k = implementation.hkdf(self.ck, input_key_material, 3)
         self.mix_hash(temp_h)
         self.cipher.initialize_key(temp_k[:KEYLEN])
 
@@ -181,7 +150,7 @@ class SymmetricState:
 
     def split(self) -> tuple[CipherState, CipherState]:
         """Split(): for messages from the initiator, and for messages to it."""
-        temp_k1, temp_k2 = hkdf2(self.ck, b"")
+        temp_k1, temp_k2 = implementation.hkdf(self.ck, b"", 2)
         return CipherState(temp_k1[:KEYLEN]), CipherState(temp_k2[:KEYLEN])
 
 

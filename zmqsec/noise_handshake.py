@@ -1,4 +1,4 @@
-"""The HandshakeState of the Noise protocol framework, revision 34, sections 5.3 and 9 (floor 8)."""
+"""The HandshakeState of the Noise protocol framework, revision 34, sections 5.3 and 9 (floor 10)."""
 
 from __future__ import annotations
 

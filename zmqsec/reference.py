@@ -11,6 +11,7 @@ from __future__ import annotations
 from .attestation import Attester
 from .channel import Channel
 from .header import Header, derive_spi, derive_suite_key
+from .hkdf import hkdf
 from .parts import decode_parts, encode_parts
 from .receiver import Receiver, open_many
 from .route import Verifier
@@ -27,6 +28,7 @@ __all__ = [
     "derive_spi",
     "derive_suite_key",
     "encode_parts",
+    "hkdf",
     "open_many",
     "random_bytes",
     "seal_many",
