@@ -365,6 +365,16 @@ def test_handshake_lost_pairs_are_told_of_at_a_bounded_rate_and_only_for_message
     assert [one.unknown(each, b"carol", 0.0) for each in bad] == [[]] * 6
 
 
+def test_handshake_begins_again_though_a_stream_for_the_lost_pair_goes_on() -> None:
+    """What the initiator has sealed already comes first, and takes nothing from the rate of its openings."""
+    initiator, _ = begin()
+    one = Responder(parties()[1], taken=lambda spi: False)
+    sealed = data_of(Association.from_secret(bytes(31) + b"\1", spi=7))
+    for _ in range(5000):
+        one.unknown(sealed, b"alice", 0.0)
+    assert shake(initiator, one)
+
+
 def test_handshake_tokens_are_one_for_each_identity_and_spi() -> None:
     tokens = {
         Responder(Party(identity, permit=anyone))._lost.token(spi) for identity in (ALICE, BOB) for spi in (1, 2, 256)

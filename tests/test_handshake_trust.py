@@ -8,6 +8,7 @@ import pytest
 from handshake_helpers import (
     MODES,
     NO_BOUNDS,
+    PSK,
     SeededRandom,
     begin,
     mode_name,
@@ -24,8 +25,11 @@ from zmqsec.cookie import mac1
 from zmqsec.credential import Credential
 from zmqsec.errors import Reason, Refusal
 from zmqsec.handshake import Initiator, Party, Refused, Responder, anyone, trusted_by
+from zmqsec.handshake_frames import OFFER_END, pattern_of, prologue_of
 from zmqsec.identity import Identity
-from zmqsec.noise import KeyPair
+from zmqsec.noise import KeyPair, NoiseError
+from zmqsec.noise_handshake import HandshakeState
+from zmqsec.pair import Confirmation
 from zmqsec.rights import Rights, Role
 from zmqsec.trust import Trust
 
@@ -207,6 +211,29 @@ def test_handshake_opening_of_another_time_comes_to_nothing(mode: tuple[bool, bo
         assert entry.confirm is not None
         redirected = entry.confirm.encode() + confirm[limits.HEADER_BYTES :]
         assert reasons(one.receive(redirected, b"mallory", later)) == ["forged"]
+
+
+@every_mode
+def test_handshake_long_term_keys_do_not_open_what_was_recorded(mode: tuple[bool, bool, str]) -> None:
+    """Whoever has every frame, and later both identities, both static keys and the PSK, lacks the ephemeral secrets."""
+    initiator, responder = begin(mode)
+    opening = only_sent(initiator.poll(0.0))
+    answer = only_sent(responder.receive(opening, b"alice", 0.0))
+    alice, bob, psk = initiator._party, responder._party, PSK if mode[1] else None
+    one, prologue = pattern_of(opening[25]), prologue_of(BOB.fingerprint, opening)
+    as_bob = HandshakeState(one, False, prologue, bob.static, random=SeededRandom("guess"), psk=psk)
+    payload = as_bob.read_message(opening[OFFER_END : -2 * limits.MAC_BYTES])
+    assert payload.startswith(ALICE.key) is mode[0]  # as the specification says of IK
+    rs = bob.static.public if mode[0] else None
+    as_alice = HandshakeState(one, True, prologue, alice.static, random=SeededRandom("guess"), rs=rs, psk=psk)
+    as_alice.write_message(payload)
+    with pytest.raises(NoiseError):
+        as_alice.read_message(answer[limits.HEADER_BYTES :])
+    as_bob.write_message(b"")
+    if mode[0]:
+        confirm = sent(initiator.receive(answer, 0.0))[0]
+        guess = Confirmation(*(cipher.k or b"" for cipher in as_bob.split()[::-1]), as_bob.h)
+        assert not guess.holds(confirm)
 
 
 # -- trust -------------------------------------------------------------------------------------------------------------

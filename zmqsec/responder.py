@@ -77,6 +77,8 @@ class Responder:
         self._cookies, self._load = CookieJar(random), LoadMeter(bounds.under_load)
         self._looks, self._of_hop = RateLimiter(bounds.looks_of_hop), RateLimiter(bounds.of_hop)
         self._of_source, self._of_all = RateLimiter(bounds.of_source), RateLimiter(bounds.of_all)
+        # Of its own: who sends a stream to a responder that has lost the pair must be able to begin again.
+        self._told = RateLimiter(bounds.of_source)
         #: Refusals so far, by reason; `cookie` counts the openings that were answered with one.
         self.refused: Counter[HandshakeReason] = Counter()
 
@@ -118,13 +120,12 @@ class Responder:
         """Take a sealed part whose SPI belongs to no association: the sender is told that its pair is lost.
 
         The one that is told can tell that it is this identity's own word, and nobody else learns more than that. Too
-        many of one source or hop are passed over in silence.
+        many of one source are passed over in silence.
         """
-        hop, source = _keys(source)
         found = self._lost.frame_for(sealed)
         if found is None or self._taken is None or self._is_taken(found[0]):
             return []
-        if not (self._looks.take(hop, now) and self._of_source.take(source, now)):
+        if not self._told.take(_keys(source)[1], now):
             return self._refuse(HandshakeReason.RATE, "more lost pairs than one source may ask for")
         return [Send(found[1])]
 
