@@ -21,8 +21,9 @@ from noise.connection import Keypair, NoiseConnection
 from zmqsec import sodium
 from zmqsec.handshake import Bounds, Established, Event, Initiator, Party, Responder, Send, anyone
 from zmqsec.identity import Identity
-from zmqsec.noise import KeyPair, pattern
+from zmqsec.noise import KeyPair
 from zmqsec.noise_handshake import HandshakeState
+from zmqsec.noise_pattern import pattern
 
 UNBOUNDED = Bounds(under_load=1e12, of_source=1e12, of_hop=1e12, of_all=1e12, looks_of_hop=1e12)
 #: Name, IK, hybrid mode, and the handshakes a second that are the goal.

@@ -16,8 +16,9 @@ from noise.connection import Keypair, NoiseConnection
 
 from zmqsec import noise, sodium
 from zmqsec.errors import HandshakeError
-from zmqsec.noise import KeyPair, NoiseError, Pattern, pattern
+from zmqsec.noise import KeyPair, NoiseError
 from zmqsec.noise_handshake import HandshakeState
+from zmqsec.noise_pattern import Pattern, pattern
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "noise" / "cacophony.json").read_text())["vectors"]
 PATTERNS = {one.name: one for base, psk in (("XX", 3), ("IK", 2)) for one in (pattern(base), pattern(base, psk))}

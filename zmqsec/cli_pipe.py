@@ -278,5 +278,3 @@ def recv(
             say(_summary("received", incoming.name, incoming.length, incoming.digest, receiver.seconds, receiver.peer))
             if why := pipe.refusals(socket):
                 say(f"besides, {why}")
-
-

@@ -1,4 +1,4 @@
-"""Handshake frames and the offers in them: layouts, one encoding each (floor 10); spec, "Handshake frames"."""
+"""Handshake frames and the offers in them: layouts, one encoding each (floor 8); spec, "Handshake frames"."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from . import limits
 from .errors import HandshakeError, HandshakeReason
-from .noise import Pattern, pattern
+from .noise_pattern import Pattern, pattern
 
 #: Bytes 0 to 8 of every handshake frame: magic, version, suite 1, kind, and no header parts.
 _FRONT: Final = limits.MAGIC + bytes([limits.VERSION, limits.SUITE_XCHACHA20POLY1305, limits.KIND_HANDSHAKE, 0, 0])

@@ -90,9 +90,7 @@ class Keyring:
         made = cls(identities=[identity])
         made.trust.add_authority(pinned)
         endpoints = [endpoint] if isinstance(endpoint, str) else list(endpoint)
-        follower = client.KeyClient(
-            made, endpoints, pinned, groups=groups, open_dealer=client.dealer(identity, pinned)
-        )
+        follower = client.KeyClient(made, endpoints, pinned, groups=groups, open_dealer=client.dealer(identity, pinned))
         follower.start(timeout)
         made.client = follower
         return made

@@ -1,4 +1,4 @@
-"""What a responder says when it has lost a pair, and only it can say (floor 10); spec, "Lost state".
+"""What a responder says when it has lost a pair, and only it can say (floor 9); spec, "Lost state".
 
 A responder that starts anew knows no pair of its life before. The token for an SPI is made of its identity, so it can
 still make it, and showed it to the initiator when they shook hands (as RFC 6290 does it for IKE).

@@ -15,10 +15,10 @@ from .noise import (
     CipherState,
     KeyPair,
     NoiseError,
-    Pattern,
     SymmetricState,
     dh,
 )
+from .noise_pattern import Pattern
 
 _T = TypeVar("_T")
 
