@@ -85,6 +85,12 @@ def test_keygen_writes_a_private_file_and_never_shows_the_secret(tmp_path: Path)
         assert expected in shown
 
 
+def test_keygen_signed_demands_attestations(tmp_path: Path) -> None:
+    for options, expected in (((), "none"), (("--signed",), "required")):
+        assert run_here("keygen", "k.toml", "--force", *options, cwd=tmp_path).returncode == 0
+        assert zmqsec.Association.load(tmp_path / "k.toml").attestation == expected
+
+
 def test_keygen_keeps_an_existing_file_unless_forced(tmp_path: Path) -> None:
     assert run("keygen", "--name", "a", cwd=tmp_path).returncode == 0
     before = (tmp_path / "a.toml").read_text()

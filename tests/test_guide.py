@@ -7,6 +7,7 @@ import io
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +24,42 @@ def blocks(section: str) -> list[tuple[str, str]]:
     return re.findall(r"```(\w+)\n(.*?)```", text, re.S)
 
 
-def commands(text: str, folder: Path) -> None:
-    """Lines behind a prompt; those that end with & run beside the others, in a process of their own."""
-    beside = []
+def commands(text: str, folder: Path) -> str:
+    """Run lines behind a prompt, those that end with & beside the others; what the last one printed."""
+    beside, printed = [], ""
     for line in text.splitlines():
         program, *arguments = shlex.split(line.partition("$ ")[2])
-        assert program == "zmqsec"
+        command = [*{"zmqsec": COMMAND, "python": [sys.executable], "cp": ["cp"]}[program], *arguments]
         if arguments[-1] == "&":
-            beside.append(subprocess.Popen([*COMMAND, *arguments[:-1]], cwd=folder, env=ENVIRONMENT))
-            continue
-        result = run_here(*arguments, cwd=folder)
-        assert result.returncode == 0, (line, result.stderr)
+            beside.append(subprocess.Popen(command[:-1], cwd=folder, env=ENVIRONMENT))
+        elif program == "zmqsec":
+            result = run_here(*arguments, cwd=folder)
+            assert result.returncode == 0, (line, result.stderr)
+        else:
+            printed = subprocess.run(
+                command, cwd=folder, env=ENVIRONMENT, check=True, stdout=subprocess.PIPE, timeout=30, text=True
+            ).stdout
     assert [one.wait(timeout=30) for one in beside] == [0] * len(beside)
+    return printed
 
 
 def run(section: str, folder: Path, names: dict[str, Any]) -> list[str]:
     """Run a section's commands and programs; what they print begins as their comments say, or ends so ("... ").
 
+    A program that begins with its file's name is written to that file, for a command behind it; a text is what the
+    last command has printed.
+
     Returns the languages of its blocks. A comment ends at a colon, and where it goes on with "...".
     """
-    ran = []
+    ran, printed_before = [], ""
     for language, text in blocks(section):
         ran.append(language)
         if language == "console":
-            commands(text, folder)
+            printed_before = commands(text, folder)
+        elif language == "text":
+            assert text == printed_before
+        elif language == "python" and (file := re.match(r"# (\w+\.py)\n", text)):
+            (folder / file[1]).write_text(text)
         elif language == "python":
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
@@ -66,7 +79,7 @@ def run(section: str, folder: Path, names: dict[str, Any]) -> list[str]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which the guide's commands and programs run."""
-    for name in ("keys", "of-alice", "of-bob"):
+    for name in ("keys", "of-alice", "of-bob", "publisher", "subscriber"):
         (tmp_path / name).mkdir()
     (tmp_path / "original.bin").write_bytes(bytes(range(256)) * 1000)
     monkeypatch.chdir(tmp_path)
@@ -79,7 +92,9 @@ def test_guide_of_programs_runs_as_it_says(place: Path) -> None:
     names: dict[str, Any] = {}
     try:
         assert run("Identities", place, names) == ["console", "toml", "console", "console", "python", "python"]
-        assert run("Signed messages", place, names) == ["python", "console", "python"]
+        assert run("Signed messages", place, names) == [
+            *("python", "console", "console", "python", "python", "console", "text", "python"),
+        ]
         assert (place / "copy.bin").read_bytes() == (place / "original.bin").read_bytes()
         assert run("CURVE and ZAP underneath", place, names) == ["python"]
     finally:

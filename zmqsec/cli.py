@@ -88,8 +88,9 @@ cli.add_command(top)
 @click.option(
     "--suite", type=click.Choice(suite_names()), default="xchacha20poly1305", show_default=True, help="Cipher."
 )
+@click.option("--signed", is_flag=True, help="Take nothing that no trusted identity has signed.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
-def keygen(path: Path | None, name: str | None, suite: str, force: bool) -> None:
+def keygen(path: Path | None, name: str | None, suite: str, signed: bool, force: bool) -> None:
     """Make an association: a new secret, its name, SPI and suite.
 
     It is written to PATH (by default NAME.toml, or zmqsec.toml) with mode 0600. Whoever holds the file can seal and
@@ -98,7 +99,8 @@ def keygen(path: Path | None, name: str | None, suite: str, force: bool) -> None
     path = path or Path(f"{name or 'zmqsec'}.toml")
     if not force and os.path.lexists(path):
         raise KeyFileError(f"{path} exists already; pass --force to replace it, and with it the secret that it holds")
-    association = Association.generate(name or path.stem or "default", suite=suite)
+    attestation = "required" if signed else "none"
+    association = Association.generate(name or path.stem or "default", suite=suite, attestation=attestation)
     association.save(path, overwrite=force)
     for label, value in (
         ("name", association.name),
