@@ -314,9 +314,9 @@ def test_sessions_never_go_back_and_are_forgotten(realm: Realm) -> None:
 def test_token_lets_one_member_in_once(realm: Realm) -> None:
     doing(realm, weather)
     grants = {"weather": groups.grant_of(["receive"], read=["weather.*"])}
-    token = doing(realm, enrolment.offer, realm.identity.fingerprint, "carol", grants)
-    random, fingerprint = enrolment.read_token(token)
-    assert fingerprint == realm.identity.fingerprint
+    token = doing(realm, enrolment.offer, realm.identity.key, "carol", grants)
+    random, server = enrolment.read_token(token)
+    assert server == realm.identity.key
     carol = doing(realm, enrolment.redeem, CAROL.key, random)
     assert carol.name == "carol"
     assert [group.name for group in seeing(realm, groups.of_member, carol)] == ["weather"]

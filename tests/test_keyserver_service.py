@@ -289,7 +289,7 @@ def test_service_lets_a_new_member_in_by_its_token(tmp_path: Path) -> None:
     with serving(tmp_path) as service, linked(service, OPS) as ops:
         make_weather(ops)
         said = ops.ask("member.token", name="carol", groups=["weather"], roles=["receive"])
-        assert enrolment.read_token(said["token"])[1] == service.realm.identity.fingerprint
+        assert enrolment.read_token(said["token"])[1] == service.realm.identity.key
         with linked(service, CAROL) as link:
             assert link.ask("enrol", token=said["token"])["name"] == "carol"
         with following(service, CAROL) as carol:

@@ -17,7 +17,10 @@ from rich.console import Console
 from . import __version__, backend, pipe, suite_names
 from .association import Association
 from .cli_authority import authority
+from .cli_group import group
 from .cli_identity import identity
+from .cli_keyserver import keyserver
+from .cli_member import member
 from .cli_peers import peers
 from .cli_pipe import Seconds, recv, say, send
 from .cli_relay import relay
@@ -77,6 +80,9 @@ cli.add_command(send)
 cli.add_command(recv)
 cli.add_command(peers)
 cli.add_command(top)
+cli.add_command(keyserver)
+cli.add_command(group)
+cli.add_command(member)
 
 
 # -- keygen ------------------------------------------------------------------------------------------------------------

@@ -57,7 +57,6 @@ class Clerk:
         self._thread = threading.Thread(target=self._work, name="zmqsec-clerk", daemon=True)
         #: What the database said when it last failed, empty while it does not.
         self.trouble = ""
-        self.changes = 0
 
     def start(self) -> None:
         """Begin."""
@@ -75,6 +74,11 @@ class Clerk:
         except queue.Full:
             return encode_error(task.request.id, Unavailable(f"{_MAX_WAITING} requests wait already; try again"))
         return None
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the database."""
+        return self._tasks.qsize()
 
     def note(self, reports: list[Report]) -> None:
         """Enter these sessions on the next round."""
@@ -110,7 +114,6 @@ class Clerk:
         request = task.request
         try:
             found = operations.run(self._realm, task.caller, request.id, request.op, request.args, int(self._clock()))
-            self.changes += 1
             leaf = encode_ok(request.id, found)
             self._follow()
         except KeyServerError as error:

@@ -1,7 +1,7 @@
 """Enrolment (floor 11): a short-lived token by which a new machine becomes a member, once, with one command.
 
 A token is ``zst1`` and RFC 4648's base32, in lower case and without padding, of 20 random bytes and the 32 bytes of the
-server's fingerprint: who redeems it knows whom to talk to. The database holds a hash of the random bytes only.
+server's public key: who redeems it knows whom to talk to. The database holds a hash of the random bytes only.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ SECONDS = 900
 MAX_SECONDS = 7 * 86400
 
 
-def token_text(random: bytes, fingerprint: bytes) -> str:
+def token_text(random: bytes, server: bytes) -> str:
     """A token as people copy it."""
-    return _PREFIX + base64.b32encode(random + fingerprint).decode("ascii").rstrip("=").lower()
+    return _PREFIX + base64.b32encode(random + server).decode("ascii").rstrip("=").lower()
 
 
 def read_token(text: str) -> tuple[bytes, bytes]:
-    """The random bytes of a token, and the fingerprint of the server that gave it."""
+    """The random bytes of a token, and the public key of the server that gave it."""
     body = text.strip().removeprefix(_PREFIX).upper()
     try:
         raw = base64.b32decode(body + "=" * (-len(body) % 8))
     except (binascii.Error, ValueError):
         raw = b""
-    if len(raw) != _RANDOM_BYTES + limits.FINGERPRINT_BYTES or token_text(raw[:20], raw[20:]) != text.strip():
+    if len(raw) != _RANDOM_BYTES + limits.PUBLIC_KEY_BYTES or token_text(raw[:20], raw[20:]) != text.strip():
         raise Invalid("that is no token; zst1 and 84 letters a to z and digits 2 to 7 are allowed")
     return raw[:_RANDOM_BYTES], raw[_RANDOM_BYTES:]
 
@@ -49,7 +49,7 @@ def _hash(random: bytes) -> bytes:
 
 def offer(
     change: Change,
-    fingerprint: bytes,
+    server: bytes,
     name: str,
     grants: Mapping[str, Rights],
     *,
@@ -69,7 +69,7 @@ def offer(
     row = {"name": name, "admin": admin, "grants": json.dumps(said), "expires": change.now + seconds}
     change.connection.execute(tokens.insert().values(hash=_hash(random), **row))
     change.log("member.token", member=name, admin=admin, grants=said, seconds=seconds)
-    return token_text(random, fingerprint)
+    return token_text(random, server)
 
 
 def redeem(change: Change, key: bytes, random: bytes) -> members.Member:
@@ -80,7 +80,7 @@ def redeem(change: Change, key: bytes, random: bytes) -> members.Member:
         return members.active(change, key)
     if token is None or token.used_by is not None or change.now > token.expires:
         why = "is unknown" if token is None else "was used already" if token.used_by is not None else "has expired"
-        raise NotAllowed(f"the token {why}; an admin makes another one: zmqsec member enrol --new NAME")
+        raise NotAllowed(f"the token {why}; an admin makes another one: zmqsec member token NAME")
     member = members.register(change, key, token.name, admin=token.admin)
     for group, said in json.loads(token.grants).items():
         groups.add(change, group, member.fingerprint, groups.grant_from_json(said))

@@ -181,7 +181,7 @@ def run(realm: Realm, caller: bytes, request: bytes, op: str, args: Args, now: i
 
 
 def _changes(realm: Realm) -> dict[str, Callable[[Change, Args], dict[str, Any]]]:
-    return {**_CHANGING, TOKEN: _member_token(realm.identity.fingerprint)}
+    return {**_CHANGING, TOKEN: _member_token(realm.identity.key)}
 
 
 def _enrol(caller: bytes) -> Callable[[Change, Args], dict[str, Any]]:

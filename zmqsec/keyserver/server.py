@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import zmq
 
@@ -20,6 +21,7 @@ from ..context import Context
 from ..errors import ConfigError, SocketError
 from ..message import Message
 from ..parts import leaves
+from ..party import anyone
 from ..socket import Socket
 from .announce import Announcement, topic_of
 from .book import Book
@@ -42,6 +44,11 @@ _log = logging.getLogger("zmqsec.keyserver")
 OpenRouter = Callable[[Context, Realm], Socket]
 
 
+def handshaking_router(context: Context, realm: Realm) -> Socket:
+    """A ROUTER that makes keys with everybody who proves an identity: what it may do is decided request by request."""
+    return context.socket(zmq.ROUTER, identity=realm.identity, peer=anyone, max_message=MAX_FRAME)
+
+
 class Service:
     """A running key server, from `start` to `stop`. `open_router` is for tests with keys of their own."""
 
@@ -49,7 +56,7 @@ class Service:
         self,
         config: Config,
         *,
-        open_router: OpenRouter,
+        open_router: OpenRouter = handshaking_router,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.config, self._clock = config, clock
@@ -66,6 +73,7 @@ class Service:
         #: What was asked, by operation and by what came of it; what did not reach its asker.
         self.requests: dict[tuple[str, str], int] = {}
         self.announced = self.dropped = 0
+        self.began, self.turns = clock(), 0
 
     def start(self) -> None:
         """Bind and serve; ConfigError where an address cannot be had."""
@@ -108,6 +116,23 @@ class Service:
             self._ring()
             self._thread.join()
 
+    def snapshot(self) -> dict[str, Any]:
+        """What is counted, as plain data."""
+        keys = list(self.book.groups.items())
+        return {
+            "began": self.began,
+            "members": len(self.book.members),
+            "groups": {name: {"members": len(one.grants), "epoch": one.group.epoch} for name, one in keys},
+            "sessions": sum(len(one.sessions) for _, one in keys),
+            "requests": dict(self.requests),
+            "announced": self.announced,
+            "dropped": self.dropped,
+            "waiting": self.clerk.waiting,
+            "changes": self.book.revision,
+            "trouble": self.clerk.trouble,
+            "refused": self._router.stats.refused,
+        }
+
     @property
     def alive(self) -> bool:
         """Whether it serves."""
@@ -144,6 +169,7 @@ class Service:
                 self._drain_bell()
                 self._take_requests()
                 self._flush()
+                self.turns += 1
             self.clerk.stop()
             self._flush()
         except BaseException as error:
