@@ -43,13 +43,13 @@ def list_members(as_json: bool, **how: Any) -> None:
 
 
 @member.command()
-@click.argument("who")
+@click.argument("member_name", metavar="WHO")
 @JSON
 @reaches_server
-def revoke(who: str, as_json: bool, **how: Any) -> None:
+def revoke(member_name: str, as_json: bool, **how: Any) -> None:
     """Revoke WHO, by name or fingerprint: all of its groups get new keys at once, and it does not come back."""
     with connect(**how) as ask:
-        found = ask("member.revoke", member=who)
+        found = ask("member.revoke", member=member_name)
     told(found, f"{found['name']} is revoked; new keys for {', '.join(found['groups']) or 'no group'}", as_json)
 
 

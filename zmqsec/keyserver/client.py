@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from ..context import Context
 from ..errors import ZmqsecError
@@ -29,10 +30,11 @@ from .follower import Follower
 from .link import Link
 
 EVERY_SECONDS = 30.0
-_ASK_SECONDS = 3.0
+_ASK_SECONDS = 2.0
 _RETRY_SECONDS = 1.0
 _TICK_SECONDS = 0.25
 _LOOK_SECONDS = 1.0
+_GAP_SECONDS = 2.0
 _log = logging.getLogger("zmqsec.keyserver")
 
 #: Makes the DEALER that leads to the server at this endpoint, connected.
@@ -82,7 +84,7 @@ class KeyClient:
         self._announce = ""
         self._subscriber: zmq.Socket[bytes] | None = None
         self._link: Link | None = None
-        self._at = 0
+        self._at = self._failures = 0
         self._hello_at = self._look_at = self._report_at = 0.0
         self._reported: set[bytes] = set()
         self._stopping, self._ready = threading.Event(), threading.Event()
@@ -158,7 +160,7 @@ class KeyClient:
         found = self._link.ask(op, _ASK_SECONDS, **args)
         if not self.reachable and self.trouble:
             _log.warning("the key server answers again")
-        self.reachable, self.trouble = True, ""
+        self.reachable, self.trouble, self._failures = True, "", 0
         return found
 
     def _lost(self, error: Unavailable) -> None:
@@ -167,8 +169,9 @@ class KeyClient:
         if self.reachable or not self.trouble:
             _log.warning("%s; the keys that are here go on until their end", error)
         self.reachable, self.trouble = False, str(error)
-        if len(self._endpoints) > 1:
-            self._at += 1
+        self._failures += 1
+        if self._failures > 1 or len(self._endpoints) > 1:  # a server that is only slow is not to make new keys too
+            self._at, self._failures = self._at + 1, 0
             self._close_link()
         self._put_off()
 
@@ -207,11 +210,13 @@ class KeyClient:
         if (realm, announce) == (self._realm, self._announce) and self._subscriber is not None:
             return
         assert self._link is not None
-        if self._subscriber is not None:
-            self._subscriber.close(0)
+        self._hang_up()
         self._realm, self._announce = realm, announce
-        self._subscriber = self._link.context.socket(zmq.SUB, zmq.Socket)
+        plain: zmq.Context[zmq.Socket[bytes]] = zmq.Context.shadow(self._link.context.underlying)
+        self._subscriber = plain.socket(zmq.SUB)
         self._subscriber.set(zmq.MAXMSGSIZE, 4096)
+        self._connections = self._subscriber.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._connected = False
         self._topics = {topic_of(realm, name): follower for name, follower in self._followers.items()}
         for topic in self._topics:
             self._subscriber.subscribe(topic)
@@ -282,7 +287,17 @@ class KeyClient:
         now = time.monotonic()
         for follower in self._followers.values():
             follower.move(now)
+        self._look_for_gaps(now)
         self._hear(now)
+
+    def _look_for_gaps(self, now: float) -> None:
+        """A connection for announcements that is a new one: what was announced meanwhile is asked for."""
+        while self._subscriber is not None and self._connections.poll(0):
+            recv_monitor_message(self._connections)
+            if self._connected:
+                for follower in self._followers.values():
+                    follower.fetch_at = min(follower.fetch_at, now + _GAP_SECONDS * random.random())
+            self._connected = True
 
     def _hear(self, now: float) -> None:
         while self._subscriber is not None:
@@ -308,10 +323,15 @@ class KeyClient:
         else:
             self._subscriber.poll(int(1000 * seconds) + 1)
 
-    def _close_link(self) -> None:
+    def _hang_up(self) -> None:
         if self._subscriber is not None:
+            self._subscriber.disable_monitor()
+            self._connections.close(0)
             self._subscriber.close(0)
             self._subscriber = None
+
+    def _close_link(self) -> None:
+        self._hang_up()
         if self._link is not None:
             self._link.close()
             self._link = None

@@ -21,6 +21,7 @@ from ..keyring import Keyring
 from .policy import Policy
 
 _LAST = float("inf")
+_LEAST_SPREAD = 0.5
 _log = logging.getLogger("zmqsec.keyserver")
 
 
@@ -50,7 +51,7 @@ class Follower:
     def announced(self, epoch: int, spread: float, now: float) -> None:
         """A new epoch: fetch it at a time of one's own, within the time that all members have."""
         if epoch > self.epoch:
-            self.fetch_at = min(self.fetch_at, now + 0.8 * spread * self._uniform())
+            self.fetch_at = min(self.fetch_at, now + 0.8 * max(spread, _LEAST_SPREAD) * self._uniform())
 
     def failed(self, now: float, retry: float) -> None:
         """The server did not answer: ask again soon."""

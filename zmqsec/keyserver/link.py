@@ -23,6 +23,7 @@ FIRST_RETRY_SECONDS = 0.5
 _MOST_RETRY_SECONDS = 4.0
 PATIENCE_SECONDS = 10.0
 _SLICE_SECONDS = 0.2
+_KEYS_SECONDS = 0.02
 
 #: Makes the DEALER that leads to the server, connected, from the link's own context.
 OpenDealer = Callable[[Context], Socket]
@@ -60,8 +61,10 @@ class Link:
         again_at = time.monotonic()
         while (now := time.monotonic()) < end:
             if now >= again_at:
-                again_at, wait = now + wait, min(2 * wait, _MOST_RETRY_SECONDS)
-                self._send(leaf)
+                if self._send(leaf):
+                    again_at, wait = now + wait, min(2 * wait, _MOST_RETRY_SECONDS)
+                else:
+                    again_at = now + _KEYS_SECONDS
             found = self._receive(request.id, min(again_at, end))
             if isinstance(found, KeyServerError):
                 raise found
@@ -79,11 +82,13 @@ class Link:
                 return rows
             args["after"] = rows[-1]["name"]
 
-    def _send(self, leaf: bytes) -> None:
+    def _send(self, leaf: bytes) -> bool:
+        """False while there are no keys, or nobody is there."""
         try:
             self._dealer.send_message(Message(body=[leaf]), flags=zmq.DONTWAIT)
         except zmq.Again:
-            return  # no keys yet, or nobody is there; it is tried again
+            return False
+        return True
 
     def _receive(self, request: bytes, until: float) -> dict[str, Any] | KeyServerError | None:
         """The answer to this request; answers to older ones, which came again, are passed over."""

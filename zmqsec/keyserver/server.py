@@ -35,6 +35,7 @@ from .rpc import MAX_BYTES, Request, encode_error, encode_ok, is_ok
 
 _TICK_MS = 250
 _AT_ONCE = 256
+_AGAIN_SECONDS = 10.0
 #: Of a frame that comes in: a request with its attestation's metadata around it.
 MAX_FRAME = MAX_BYTES + 4096
 _HWM = 100_000
@@ -73,7 +74,7 @@ class Service:
         #: What was asked, by operation and by what came of it; what did not reach its asker.
         self.requests: dict[tuple[str, str], int] = {}
         self.announced = self.dropped = 0
-        self.began, self.turns = clock(), 0
+        self.began, self.turns, self._again_at = clock(), 0, 0.0
 
     def start(self) -> None:
         """Bind and serve; ConfigError where an address cannot be had."""
@@ -169,6 +170,7 @@ class Service:
                 self._drain_bell()
                 self._take_requests()
                 self._flush()
+                self._announce_again()
                 self.turns += 1
             self.clerk.stop()
             self._flush()
@@ -249,6 +251,14 @@ class Service:
             sent = b""
         if not sent:
             self.dropped += 1  # the asker has gone, or will ask again
+
+    def _announce_again(self) -> None:
+        """For those who have not heard it: what did not arrive costs them no more than these seconds."""
+        if time.monotonic() < self._again_at:
+            return
+        self._again_at = time.monotonic() + _AGAIN_SECONDS
+        for name in tuple(self.book.groups):
+            self._announce(name)
 
     def _announce(self, name: str) -> None:
         keys = self.book.groups.get(name)
