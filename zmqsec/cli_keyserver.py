@@ -1,4 +1,4 @@
-"""``zmqsec keyserver`` (floor 14): make a realm, serve it, keep it safe, and look at what was done."""
+"""``zmqsec keyserver`` (floor 13): make a realm, serve it, keep it safe, and look at what was done."""
 
 from __future__ import annotations
 
