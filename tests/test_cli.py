@@ -368,7 +368,7 @@ def test_key_that_demands_attestations_wants_to_know_whose(parties: Path) -> Non
         (["demo", "k.toml", "--size", "4"], 1, "4 bytes to stream; the demo needs 16 or more"),
         (["inspect", "none"], 1, "cannot read none: No such file"),
         (["inspect", "k.toml"], 1, "malformed: k.toml: begins with 23 20 7a"),
-        (["fly"], 2, "no command 'fly'; authority, demo, identity, inspect, keygen, "),
+        (["fly"], 2, "no command 'fly'; authority, demo, group, identity, inspect, keygen, "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
