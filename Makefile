@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STRICT := -Wall -Wextra -Wconversion -Werror
 SOURCES := $(wildcard csrc/*.[ch] zmqsec/*.pyx zmqsec/*.pxd) setup.py pyproject.toml
 
-.PHONY: all demo test test-all-pythons lint check-c check-c-long check-memory check-fuzz fuzz bench vectors clean
+.PHONY: all demo test test-all-pythons lint check-c check-c-long check-memory check-fuzz fuzz formal bench vectors clean
 
 all: $(VENV)/built
 
@@ -24,7 +24,7 @@ $(VENV)/built: $(BIN)/python $(SOURCES)
 demo: $(VENV)/built
 	$(BIN)/zmqsec demo $(FILE)
 
-# The tests start a PostgreSQL of their own.
+# The tests start a PostgreSQL of their own, and some of the formal checks.
 test: $(VENV)/built
 	@sh scripts/test-packages.sh
 	ZMQSEC_REQUIRE_C=1 $(BIN)/python -m pytest $(ARGS)
@@ -37,6 +37,7 @@ lint: $(VENV)/built
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typed_use.py
+	$(BIN)/mypy docs/formal/*.py
 
 # The C core's own tests compare with the libsodium that pyzmq brings.
 CHECK_C = ZMQSEC_TEST_LIBSODIUM=$$($(BIN)/python -c 'from zmqsec import sodium; print(sodium.library_path())') \
@@ -63,6 +64,11 @@ fuzz:
 # Memory over 10^7 messages of each kind, two to five minutes; make test takes 2 * 10^5.
 check-memory: $(VENV)/built
 	ZMQSEC_MEMORY_MESSAGES=10000000 $(BIN)/python -m pytest -v tests/test_footprint.py
+
+# The formal models of docs/formal: a few minutes; ARGS=--quick takes seconds.
+formal: $(VENV)/built
+	@sh scripts/formal-packages.sh
+	$(BIN)/python docs/formal $(ARGS)
 
 bench: $(VENV)/built
 	$(BIN)/python -m bench
