@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -62,10 +63,23 @@ def test_demo_as_json_holds_every_finding(tmp_path: Path) -> None:
     assert (parts["subscriber"]["first"], parts["subscriber"]["chunks"]) == (0, 64)
     assert parts["late joiner"]["first"] > 0
     assert parts["late joiner"]["first"] + parts["late joiner"]["chunks"] == 64
-    assert parts["wrong key"]["messages"] == 0 and list(parts["wrong key"]["refused"]) == ["forged"]
+    assert parts["wrong key"]["messages"] == 0 and set(parts["wrong key"]["refused"]) == {"forged", "unknown-spi"}
+    evicted = parts["evicted"]
+    assert 0 < evicted["chunks"] < 64 and list(evicted["refused"]) == ["unknown-spi"] and len(evicted["keys"]) >= 1
+    assert parts["key server"]["announced"] >= 2
     relay = found["relay"]
     assert relay["topics"] == [TOPIC] and relay["readable_messages"] == relay["unsealed_messages"] == 0
     assert relay["blocks_searched_for"] == 4096 and relay["sample"]["sealed_part"]["body_sealed"]
+
+
+def test_demo_with_a_shared_key_needs_no_key_server(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(os.urandom(100_000))
+    command = [*COMMAND, str(tmp_path / "file"), "--watch", "0.2", "--shared-key", "--json"]
+    result = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    found = json.loads(result.stdout)
+    assert found["held"] and {"key server", "evicted"}.isdisjoint(found["parts"])
+    assert list(found["parts"]["wrong key"]["refused"]) == ["forged"]
 
 
 def test_demo_of_a_file_that_changes_meanwhile_fails(
@@ -80,7 +94,7 @@ def test_demo_of_a_file_that_changes_meanwhile_fails(
         return experiment(self)
 
     monkeypatch.setattr(Course, "experiment", change_and_go_on)
-    assert not run(path, size=1 << 20, watch=0, timeout=60, as_json=True)
+    assert not run(path, size=1 << 20, watch=0, timeout=60, as_json=True, shared_key=True)
     failed = [check["name"] for check in json.loads(capsys.readouterr().out)["checks"] if not check["held"]]
     assert failed == ["whole", "suffix", "announced"]
 
@@ -122,7 +136,7 @@ def test_demo_ended_by_a_signal_leaves_no_process(tmp_path: Path, sent: signal.S
     (tmp_path / "file").write_bytes(os.urandom(1 << 20))
     command = [*COMMAND, str(tmp_path / "file"), "--watch", "30"]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        wait_until(lambda: len(parts_of(process.pid)) == 5)
+        wait_until(lambda: len(parts_of(process.pid)) == 7)
         parts = parts_of(process.pid)
         assert process.stdout is not None
         while b"streaming" not in process.stdout.readline():
@@ -138,7 +152,7 @@ def test_demo_whose_part_dies_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(os.urandom(1 << 20))
     command = [*COMMAND, str(tmp_path / "file"), "--watch", "30"]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        wait_until(lambda: len(parts_of(process.pid)) == 5)
+        wait_until(lambda: len(parts_of(process.pid)) == 7)
         parts = parts_of(process.pid)
         assert process.stdout is not None
         while b"streaming" not in process.stdout.readline():
@@ -247,7 +261,7 @@ def judged(tmp_path: Path, part: str = "", **changes: object) -> list[str]:
         def start(self, name: str, role: str) -> Part:
             return Actor(name).part
 
-    course = Course(cast("Stage", FakeStage()), View(True), Source(tmp_path / "f", "f", len(DATA)), tmp_path, 0)
+    course = Course(cast("Stage", FakeStage()), View(True), Source(tmp_path / "f", "f", len(DATA)), tmp_path, 0, True)
     for one in (course.early, course.late, course.wrong):
         if one.name == part:
             one.told["progress"].update(changes)
@@ -284,6 +298,36 @@ def test_judgement_of_a_flawed_run_names_the_flaw(
 
 
 @pytest.mark.parametrize(
+    ("keys", "changes", "failed"),
+    [
+        (3, {}, []),
+        (2, {}, ["three keys"]),
+        (4, {}, ["three keys"]),
+        (3, {"chunks": 0}, ["evicted"]),
+        (3, {"chunks": 31}, ["evicted"]),
+        (3, {"announced": DIGEST}, ["evicted"]),
+        (3, {"refused": {}}, ["evicted"]),
+        (3, {"refused": {"unknown-spi": 34}}, ["evicted"]),
+        (3, {"refused": {"unknown-spi": 40, "forged": 1}}, ["evicted"]),
+    ],
+)
+def test_judgement_of_the_keys_names_the_flaw(
+    tmp_path: Path, keys: int, changes: dict[str, object], failed: list[str]
+) -> None:
+    class FakeStage:
+        def start(self, name: str, role: str) -> Part:
+            return Actor(name).part
+
+    course = Course(cast("Stage", FakeStage()), View(True), Source(tmp_path / "f", "f", len(DATA)), tmp_path, 0, True)
+    course.put_out_at = 30  # of 64 chunks
+    told = {"first": 0, "chunks": 30, "announced": "", "refused": {"unknown-spi": 40}, **changes}
+    findings = Findings("f", len(DATA), 64, DIGEST, 1, 1.0, {}, Seen())
+    seen = Seen(keys=Counter(range(keys)))
+    course._judge_keys(findings, seen, Part("evicted", cast("Any", None), {"progress": told}))
+    assert [name for name, held, _ in findings.checks if not held] == failed
+
+
+@pytest.mark.parametrize(
     ("seen", "failed"),
     [
         (Seen(messages=65, topics={TOPIC.encode()}, blocks=9), []),
@@ -300,7 +344,7 @@ def test_judgement_of_the_relay_names_the_flaw(tmp_path: Path, seen: Seen, faile
         def start(self, name: str, role: str) -> Part:
             return Actor(name).part
 
-    course = Course(cast("Stage", FakeStage()), View(True), Source(tmp_path / "f", "f", len(DATA)), tmp_path, 0)
+    course = Course(cast("Stage", FakeStage()), View(True), Source(tmp_path / "f", "f", len(DATA)), tmp_path, 0, True)
     findings = Findings("f", len(DATA), 64, DIGEST, 1, 1.0, {}, seen)
     course._judge_relay(findings, seen)
     assert [name for name, held, _ in findings.checks if not held] == failed

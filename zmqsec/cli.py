@@ -163,17 +163,19 @@ def inspect(file: str, as_json: bool, rows: int) -> None:
 @click.option(
     "--timeout", type=Seconds(), default=60, show_default=True, help="Give up after so many seconds; 0: never."
 )
+@click.option("--shared-key", is_flag=True, help="With a key from a file, and neither a key server nor an eviction.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with the findings and nothing else.")
-def demo(file: Path | None, size: int, watch: float, timeout: float, as_json: bool) -> None:
+def demo(file: Path | None, size: int, watch: float, timeout: float, shared_key: bool, as_json: bool) -> None:
     """Show all of it at work on this machine, and check it.
 
     Streams FILE (by default the sources of Python's standard library) from a sealed publisher through a plain ZeroMQ
-    relay to three subscribers in processes of their own: one from the start, one that joins late, and one that has a
-    wrong key. Ends with 1 if anything was lost, altered or readable where it should not be.
+    relay to subscribers in processes of their own: one from the start, one that joins late, one that is put out in the
+    middle, and one that has a wrong key. A key server gives the members their keys, and new ones in mid-stream. Ends
+    with 1 if anything was lost, altered or readable where it should not be.
     """
     from .demo import run
 
-    if not run(file, size=size, watch=watch, timeout=timeout, as_json=as_json):
+    if not run(file, size=size, watch=watch, timeout=timeout, as_json=as_json, shared_key=shared_key):
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""``zmqsec demo``: a file through a plain relay, sealed, to three subscribers; then what of it held (floor 13).
+"""``zmqsec demo``: a file through a plain relay, sealed, to subscribers with a key server; then what held (floor 13).
 
 The processes stand in ``demo_parts`` and are led by ``demo_stage``; ``demo_capture`` reads what the relay saw, and
 ``demo_view`` draws. Here is the course of it: :func:`run` starts everyone, waits for each step, makes experiments with
@@ -14,14 +14,19 @@ import sysconfig
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zmq
 
 from .association import Association
 from .demo_capture import BLOCK_BYTES, Plaintext, Seen, look_through, read_capture
+from .demo_parts import GROUP
 from .demo_stage import Part, Stage
 from .demo_view import Findings, View
 from .errors import StreamError
+
+if TYPE_CHECKING:
+    from .demo_realm import DemoRealm
 
 TOPIC = "demo.file"
 CHUNK_BYTES = 16 * 1024
@@ -96,49 +101,70 @@ def _write_stdlib(path: Path, limit: int) -> None:
 class Course:
     """One run, step by step: set_up, stream, experiment, finish."""
 
-    def __init__(self, stage: Stage, view: View, source: Source, folder: Path, watch: float) -> None:
+    def __init__(
+        self, stage: Stage, view: View, source: Source, folder: Path, watch: float, shared_key: bool = False
+    ) -> None:
         self.stage, self.view, self.source, self.folder, self.watch = stage, view, source, folder, watch
         start = stage.start
+        self.realm = None if shared_key else _realm(stage, folder)
         self.relay = start("relay", "relay")
         self.publisher = start("publisher", "publisher")
         self.early = start("subscriber", "subscriber")
         self.late = start("late joiner", "subscriber")
         self.wrong = start("wrong key", "subscriber")
+        self.evicted = None if shared_key else start("evicted", "subscriber")
         self.honest = (self.early, self.late)
+        self.put_out_at = 0
         self.endpoint = ""
 
     def set_up(self) -> None:
         """Everyone is there, and the publisher's hellos reach the first two subscribers."""
-        right = Association.generate("demo")
-        wrong = Association.from_secret(Association.generate().secret, name="demo", spi=right.spi)
-        right.save(self.folder / "right.toml")
-        wrong.save(self.folder / "wrong.toml")
         self.relay.order(capture=str(self.folder / "capture"))
         self.stage.until(lambda: "ready" in self.relay.told, "the relay was starting")
         self.endpoint = self.relay.get("publish", event="ready")
-        for part in (self.early, self.late, self.wrong):
-            key = "wrong.toml" if part is self.wrong else "right.toml"
-            outside = self.relay.get("subscribe", event="ready")
-            part.order(endpoint=outside, key=str(self.folder / key), topic=TOPIC)
+        members = [self.early, self.late, *([] if self.evicted is None else [self.evicted])]
+        right = Association.generate(GROUP)
+        if self.realm is None:
+            right.save(self.folder / "right.toml")
+        else:
+            self.view.say("the operator makes a realm, and registers who may send and who may receive")
+            self.realm.set_up([self.publisher], members)
+        outside = self.relay.get("subscribe", event="ready")
+        for part in members:
+            part.order(endpoint=outside, topic=TOPIC, **self._keys_for(part))
         self.publisher.order(
             endpoint=self.endpoint,
-            key=str(self.folder / "right.toml"),
             topic=TOPIC,
+            **self._keys_for(self.publisher),
             file=str(self.source.path),
             size=self.source.size,
             chunk=self.source.chunk,
             watch=self.watch,
         )
         self.early.order(do="join")
+        if self.evicted is not None:
+            self.evicted.order(do="join")
+        self.stage.until(lambda: self.publisher.get("key"), "the publisher was waiting for its key")
+        # Whoever has seen a message knows the number of its key, and not the key.
+        wrong = Association.from_secret(Association.generate().secret, name=GROUP, spi=self.publisher.get("key"))
+        wrong.save(self.folder / "wrong.toml")
+        self.wrong.order(endpoint=outside, topic=TOPIC, key=str(self.folder / "wrong.toml"))
         self.wrong.order(do="join")
         self.stage.until(
-            lambda: self.early.get("hellos") and self.wrong.refused, "the subscribers were waiting for a first message"
+            lambda: (
+                self.early.get("hellos") and self.wrong.refused and (self.evicted is None or self.evicted.get("hellos"))
+            ),
+            "the subscribers were waiting for a first message",
         )
+
+    def _keys_for(self, part: Part) -> dict[str, str]:
+        return {"key": str(self.folder / "right.toml")} if self.realm is None else self.realm.keys_for(part)
 
     def stream(self) -> None:
         """The whole file; the late joiner comes while it is on its way."""
         count = self.source.count
         self.view.say(f"streaming {self.source.title}: {self.source.size:,} bytes in {count:,} chunks")
+        self.publisher.order(do="until", chunk=count if self.realm is None else count // 4 + 1)
         self.publisher.order(do="start")
         self.stage.until(lambda: self.early.get("chunks") >= count // 4, "the first quarter was streamed")
         self.view.say(f"one more subscriber joins, late: {self.early.get('chunks'):,} chunks have been delivered")
@@ -147,10 +173,34 @@ class Course:
             lambda: self.late.get("hellos") or self.late.get("chunks"),
             "the late joiner was waiting for a first message",
         )
+        if self.realm is not None:
+            self._change_keys(self.realm)
         self.publisher.order(do="full")
         self.stage.until(lambda: "full" in self.publisher.told, "the first half was streamed")
         self.view.say("the second half at full speed")
         self.stage.until(self._streamed, "the stream was on its way to its end")
+
+    def _change_keys(self, realm: DemoRealm) -> None:
+        """A new key for all, then one for all but the member that is put out."""
+        assert self.evicted is not None
+        evicted, count = self.evicted, self.source.count
+        epoch = realm.change_key()
+        self.view.say(f"the operator changes the group's key, in mid-stream: epoch {epoch}")
+        self._until_sealed_anew("the publisher was waiting for the second key")
+        self.publisher.order(do="until", chunk=count // 3 + 1)
+        self.stage.until(lambda: self.early.get("chunks") >= count // 3, "the first third was streamed")
+        opened = evicted.get("messages")
+        self.stage.until(lambda: evicted.get("messages") > opened, "the second key reached the one to be put out")
+        evicted.order(do="keep")
+        epoch = realm.put_out(evicted)
+        self.view.say(f"the operator puts one subscriber out, which keeps the keys that it has: epoch {epoch}")
+        self._until_sealed_anew("the publisher was waiting for the third key")
+        self.put_out_at = self.publisher.get("chunks")
+        self.publisher.order(do="until", chunk=count)
+
+    def _until_sealed_anew(self, what: str) -> None:
+        before = self.publisher.get("key")
+        self.stage.until(lambda: self.publisher.get("key") != before, what)
 
     def _streamed(self) -> bool:
         if "sent" not in self.publisher.told:
@@ -223,8 +273,9 @@ class Course:
     def finish(self, experiments: dict[str, bool]) -> Findings:
         """Let everyone end, look through the capture, and judge."""
         self.view.say("looking through all that the relay captured")
-        for name in ("publisher", "subscriber", "late joiner", "wrong key", "relay"):
-            self.stage.stop(name)
+        for name in ("publisher", "subscriber", "late joiner", "evicted", "wrong key", "relay", "key server"):
+            if name in self.stage.parts:
+                self.stage.stop(name)
         data = self.source.read()
         seen = look_through(self.folder / "capture", Plaintext(data), sample_at=self.relay.get("messages") // 2)
         full_from, full_at = (self.publisher.get(key, event="full") for key in ("chunk", "at"))
@@ -240,6 +291,8 @@ class Course:
         )
         self._judge_subscribers(findings, data)
         self._judge_relay(findings, seen)
+        if self.evicted is not None:
+            self._judge_keys(findings, seen, self.evicted)
         self._judge_experiments(findings, experiments)
         return findings
 
@@ -261,9 +314,24 @@ class Course:
         complaints = [part.get("complaint") for part in self.honest if part.get("complaint")]
         check("in order", not complaints, complaints[0] if complaints else "no chunk lost, doubled or out of order")
         refused = wrong.refused
-        right_reason = wrong.get("messages") == 0 and set(refused) == {"forged"} and refused["forged"] > count
+        reasons = {"forged"} if self.realm is None else {"forged", "unknown-spi"}
+        right_reason = wrong.get("messages") == 0 and set(refused) == reasons and sum(refused.values()) > count
         shown = ", ".join(f"{number:,} {reason}" for reason, number in refused.items()) or "none"
         check("wrong key", right_reason, f"wrong key: opened {wrong.get('messages')}, refused {shown}")
+
+    def _judge_keys(self, findings: Findings, seen: Seen, evicted: Part) -> None:
+        """Three keys sealed the stream, and who was put out opened nothing that the third one sealed."""
+        check, count = findings.check, self.source.count
+        check(
+            "three keys", len(seen.keys) == 3, f"the stream was sealed with {len(seen.keys)} keys, one after the other"
+        )
+        last = (evicted.get("first") or 0) + evicted.get("chunks")
+        after = count - self.put_out_at
+        refused = evicted.refused
+        closed = evicted.get("chunks") > 0 and last <= self.put_out_at and evicted.get("announced") == ""
+        closed = closed and set(refused) == {"unknown-spi"} and refused["unknown-spi"] > after
+        shown = ", ".join(f"{number:,} {reason}" for reason, number in refused.items()) or "none"
+        check("evicted", closed, f"evicted: opened {last:,} chunks until it was put out, then none; refused {shown}")
 
     def _judge_relay(self, findings: Findings, seen: Seen) -> None:
         check = findings.check
@@ -294,7 +362,13 @@ def _same(same: bool) -> str:
     return "equal to" if same else "NOT equal to"
 
 
-def run(path: Path | None, *, size: int, watch: float, timeout: float, as_json: bool) -> bool:
+def _realm(stage: Stage, folder: Path) -> DemoRealm:
+    from .demo_realm import DemoRealm  # which needs more libraries than the rest
+
+    return DemoRealm(stage, folder)
+
+
+def run(path: Path | None, *, size: int, watch: float, timeout: float, as_json: bool, shared_key: bool = False) -> bool:
     """The demonstration; True if everything held."""
     view = View(as_json)
     with tempfile.TemporaryDirectory(prefix="zmqsec-demo-") as name, contextlib.ExitStack() as stack:
@@ -302,8 +376,11 @@ def run(path: Path | None, *, size: int, watch: float, timeout: float, as_json: 
         source = source_of(path, size, folder)
         stage = stack.enter_context(Stage(view.update, timeout))
         stack.enter_context(view)
-        view.say("starting a plain relay, a sealed publisher and three subscribers")
-        course = Course(stage, view, source, folder, watch)
+        who = "a plain relay, a sealed publisher and three subscribers"
+        view.say(f"starting {who}" if shared_key else f"starting a key server, {who}, and one to be put out")
+        course = Course(stage, view, source, folder, watch, shared_key)
+        if course.realm is not None:
+            stack.callback(course.realm.close)
         course.set_up()
         course.stream()
         findings = course.finish(course.experiment())

@@ -1,11 +1,13 @@
-"""What the demonstration's relay saw: its capture, and the search for anything readable in it (floor 12)."""
+"""What the demonstration's relay saw: its capture, and the search for anything readable in it (floor 13)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import limits
 from .demo_parts import FRAMES
 from .inspect import InspectError, inspect_part
 
@@ -62,6 +64,7 @@ class Seen:
     messages: int = 0
     size: int = 0
     topics: set[bytes] = field(default_factory=set)
+    keys: Counter[int] = field(default_factory=Counter)
     unsealed: int = 0
     readable: int = 0
     blocks: int = 0
@@ -81,6 +84,7 @@ def look_through(path: Path, plaintext: Plaintext, sample_at: int) -> Seen:
             seen.unsealed += 1
             continue
         seen.topics.add(frames[0])
+        seen.keys[int.from_bytes(frames[1][limits.NONCE_OFFSET : limits.SESSION_OFFSET], "little")] += 1
         if seen.messages >= sample_at and seen.sample is None:
             seen.sample = (frames[0], frames[1])
     return seen

@@ -1,4 +1,4 @@
-"""The demonstration's processes: a plain relay, a sealed publisher, sealed subscribers (floor 12).
+"""The demonstration's processes: a key server, a plain relay, a sealed publisher, sealed subscribers (floor 13).
 
 Each is ``python -m zmqsec.demo_parts ROLE``, told by JSON lines on its standard input what to do, and tells by JSON
 lines on its standard output what it saw. Where its input ends, whoever started it is gone, and it ends too.
@@ -17,14 +17,19 @@ import struct
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 import zmq
 
 from .association import Association
 from .context import Context
+from .identity import Identity
+from .keyring import Keyring
 from .socket import Socket
 
+#: The name of the key, and of the group that it is for.
+GROUP = "demo"
 HELLO, CHUNK, END, SPARE = range(4)
 HEAD = struct.Struct("<BQ")
 FRAMES = struct.Struct("<I")
@@ -104,23 +109,55 @@ def _tap(tap: zmq.Socket[Any], file: BinaryIO, orders: Orders) -> None:
             return
 
 
+# -- key server --------------------------------------------------------------------------------------------------------
+
+
+def key_server(config: dict[str, Any], orders: Orders) -> None:
+    """The key server of the realm that stands in a configuration."""
+    from .keyserver.config import Config
+    from .keyserver.server import Service
+
+    service = Service(Config.load(Path(config["config"])))
+    service.start()
+    tell("ready", endpoint=service.endpoint)
+    while service.alive:
+        tell("progress", messages=sum(service.requests.values()), bytes=0, announced=service.announced)
+        with contextlib.suppress(queue.Empty):
+            if orders.get(timeout=_TELL_EVERY)["do"] == "stop":
+                service.stop()
+                return
+    raise RuntimeError(f"the key server has ended: {service.failure}")
+
+
+def _keyring(config: dict[str, Any]) -> Keyring:
+    """The key of a file, or the keys that a key server gives to an identity."""
+    if "key" in config:
+        return Keyring([Association.load(config["key"])])
+    return Keyring.from_server(
+        config["server"], identity=Identity.load(config["identity"]), server=config["pinned"], groups=[GROUP]
+    )
+
+
 # -- publisher ---------------------------------------------------------------------------------------------------------
 
 
 class Publisher:
-    """Streams a file in numbered chunks: the first half slowly, to be watched, the second as fast as it goes."""
+    """Streams a file in numbered chunks: the first half slowly, to be watched, the second as fast as it goes.
+
+    The slow half waits wherever it was told to; hellos go out meanwhile.
+    """
 
     def __init__(self, config: dict[str, Any], orders: Orders) -> None:
         self._orders, self._watch = orders, float(config["watch"])
         self._path, self._size, self._chunk = config["file"], config["size"], config["chunk"]
         self._count = -(-self._size // self._chunk)
         self._topic = config["topic"].encode()
-        self._association = Association.load(config["key"])
-        self._context = Context()
-        self._socket: Socket = self._context.socket(zmq.PUB, association=self._association)
+        self._keyring = _keyring(config)
+        self._context = Context(keyring=self._keyring)
+        self._socket: Socket = self._context.socket(zmq.PUB, association=GROUP)
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self._socket.connect(config["endpoint"])
-        self._credit = 0
+        self._credit = self._until = 0
         self._started = self._full = self._stop = False
         self._told = 0.0
         self.next = self.sent = self.bytes = 0
@@ -141,7 +178,9 @@ class Publisher:
             self._started |= verb == "start"
             self._full |= verb == "full"
             self._stop |= verb == "stop"
-            if verb == "credit":
+            if verb == "until":
+                self._until = max(self._until, order["chunk"])
+            elif verb == "credit":
                 self._credit = max(self._credit, order["chunks"])
             elif verb == "spare":
                 self._spare()
@@ -149,7 +188,8 @@ class Publisher:
     def _tell(self, force: bool = False) -> None:
         if force or time.monotonic() - self._told >= _TELL_EVERY:
             self._told = time.monotonic()
-            tell("progress", messages=self.sent, bytes=self.bytes, chunks=self.next)
+            key = self._keyring.get(GROUP).spi
+            tell("progress", messages=self.sent, bytes=self.bytes, chunks=self.next, key=key)
 
     def _spare(self) -> None:
         """One more sealed message that goes to nobody: for the experiments with it on the way."""
@@ -157,7 +197,7 @@ class Publisher:
         from .message import Message
 
         message = Message(body=[HEAD.pack(SPARE, 0), b"delivered by someone else"], topic=self._topic)
-        (sealed,) = seal_many([message], Session(self._association))
+        (sealed,) = seal_many([message], Session(self._keyring.get(GROUP)))
         tell("spare", sealed=bytes(sealed).hex())
 
     def _wait_for(self, flag: str) -> None:
@@ -191,12 +231,15 @@ class Publisher:
         return records
 
     def _slowly(self, file: BinaryIO, digest: hashlib.blake2b) -> None:
-        half, began = self._count // 2, time.monotonic()
+        half, began, hello_at = self._count // 2, time.monotonic(), 0.0
         while self.next < half:
-            passed = time.monotonic() - began
-            due = half if passed >= self._watch else int(half * passed / self._watch)
-            if due > self.next:
-                self._send(self._read(file, min(BATCH, due - self.next), digest))
+            now = time.monotonic()
+            due = half if now - began >= self._watch else int(half * (now - began) / self._watch)
+            if min(due, self._until) > self.next:
+                self._send(self._read(file, min(BATCH, min(due, self._until) - self.next), digest))
+            elif due > self.next and now >= hello_at:
+                hello_at = now + _HELLO_EVERY
+                self._send([(HELLO, 0, b"")])
             else:
                 time.sleep(_PACE)
             self._tell()
@@ -225,9 +268,9 @@ class Subscriber:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._topic = config["topic"].encode()
-        self._context = Context()
-        association = Association.load(config["key"])
-        self._socket: Socket = self._context.socket(zmq.SUB, association=association)
+        self._keyring = _keyring(config)
+        self._context = Context(keyring=self._keyring)
+        self._socket: Socket = self._context.socket(zmq.SUB, association=GROUP)
         self._socket.setsockopt(zmq.RCVHWM, 0)
         self._socket.setsockopt(zmq.SUBSCRIBE, self._topic)
         self._socket.connect(config["endpoint"])
@@ -248,7 +291,10 @@ class Subscriber:
                         self._take(topic, head, data)
             if time.monotonic() - self._told >= _TELL_EVERY:
                 self._tell()
-            if (order := _taken(orders)) and order["do"] == "stop":
+            order = _taken(orders)
+            if order is not None and order["do"] == "keep":
+                self._keyring.close()  # from now on nobody takes its keys away
+            if order is not None and order["do"] == "stop":
                 self._tell()
                 return
 
@@ -285,6 +331,7 @@ class Subscriber:
             first=self.first,
             chunks=self.count,
             hellos=self.hellos,
+            keys=[one.spi for one in self._keyring.opening(GROUP)],
             spares=self.spares,
             announced=self.announced,
             digest=self._digest.hexdigest(),
@@ -301,7 +348,7 @@ def subscriber(config: dict[str, Any], orders: Orders) -> None:
     Subscriber(config).run(orders)
 
 
-ROLES = {"relay": relay, "publisher": publisher, "subscriber": subscriber}
+ROLES = {"key server": key_server, "relay": relay, "publisher": publisher, "subscriber": subscriber}
 
 
 def main(role: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What the demonstration shows: a live table on a terminal, lines elsewhere, and the findings at the end (floor 12)."""
+"""What the demonstration shows: a live table on a terminal, lines elsewhere, and the findings at the end (floor 13)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,18 @@ from .demo_capture import Seen
 from .demo_stage import Part
 from .inspect import hex_view, inspect_part, legend
 
-_ORDER = ("publisher", "relay", "subscriber", "late joiner", "wrong key")
+_ORDER = ("key server", "publisher", "relay", "subscriber", "late joiner", "evicted", "wrong key")
 _REFRESH = 10
+#: In plain words.
+_SIGHT = {
+    "key server": "who belongs to the group, and its keys; not one message, since none passed through it",
+    "publisher": "what it sent; the group's keys, but not who reads",
+    "relay": "topics, lengths, times and numbers of keys and sessions; nothing of the file",
+    "subscriber": "the whole file, through every change of the key",
+    "late joiner": "the file from where it joined; what was sent before is not sent again",
+    "evicted": "the file until it was put out, and with the keys that it kept nothing of what came after",
+    "wrong key": "what the relay saw, and nothing more",
+}
 
 
 @dataclass(slots=True)
@@ -91,13 +101,14 @@ def table(parts: dict[str, Part], *, final: bool = False) -> Table:
             continue
         refused = ", ".join(f"{count:,} {reason}" for reason, count in part.refused.items())
         told = "progress" in part.told
+        streams = told and name != "key server"
         rate = part.peak if final else part.rate
         out.add_row(
             Text(name, "bold"),
             f"{part.get('messages'):,}" if told else "-",
-            mebibytes(part.get("bytes")) if told else "-",
-            f"{mebibytes(rate)}/s" if told else "-",
-            Text(refused, "red" if name == "wrong key" else "yellow"),
+            mebibytes(part.get("bytes")) if streams else "-",
+            f"{mebibytes(rate)}/s" if streams else "-",
+            Text(refused, "red" if name in ("evicted", "wrong key") else "yellow"),
         )
     return out
 
@@ -155,8 +166,13 @@ class View:
             mark = Text("ok    ", "bold green") if held else Text("FAILED", "bold red")
             self.console.print(Text.assemble(mark, f"  {text}"))
         self.console.print()
+        self.console.print(Text("What each of them could and could not see", "bold"))
+        for name, text in _SIGHT.items():
+            if name in findings.parts:
+                self.console.print(Text.assemble((f"{name:12}", "bold"), text))
+        self.console.print()
         self.console.print(Text.assemble(("BLAKE2b-256  ", "dim"), findings.digest))
-        rate = f"{mebibytes(findings.throughput)}/s sealed, through the relay, to three subscribers at once"
+        rate = f"{mebibytes(findings.throughput)}/s sealed, through the relay, to all subscribers at once"
         self.console.print(Text.assemble(("throughput   ", "dim"), rate))
         lost = sum(not held for _, held, _ in findings.checks)
         verdict = ("Nothing was lost, altered or readable.", "bold green")
