@@ -155,3 +155,22 @@ def test_guide_of_an_operator_runs_as_it_says(place: Path, monkeypatch: pytest.M
         [line.split() for line in text.splitlines() if " pattern " in line] for text in (shown, found[4][1])
     )
     assert titles == pictured != []
+
+
+def test_guide_key_server_is_one_that_the_command_takes(place: Path) -> None:
+    from zmqsec.keyserver.config import Config
+
+    (made, text) = [(language, text) for language, text in blocks("The key server") if language != "text"]
+    commands(made[1], place)
+    before = Config.load(place / "keys.toml")
+    (place / "keys.toml").write_text(text[1])
+    found = Config.load(place / "keys.toml")
+    assert (found.database, found.root_key, found.bind, found.announce) == (
+        before.database,
+        before.root_key,
+        before.bind,
+        before.announce,
+    )
+    assert found.metrics == ("127.0.0.1", 9670)
+    found.open_store().close()
+    found.read_root_key()

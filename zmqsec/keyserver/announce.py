@@ -1,4 +1,4 @@
-"""The word that a group has a new key (floor 11): signed, multicast, and no secret; spec-keyserver.md.
+"""The word that a group has a new key (floor 11): signed, multicast, and no secret; spec, "Key servers".
 
     0 3 magic 00 5A 4B | 3 1 version 01 | 4 4 spread | 8 16 realm | 24 32 group
     56 8 epoch | 64 8 issued | 72 64 signature
