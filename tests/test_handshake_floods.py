@@ -27,7 +27,9 @@ from zmqsec.cookie import mac1
 from zmqsec.handshake import Bounds, Event, Failed, Initiator, Party, Responder, Source, anyone
 from zmqsec.handshake_frames import FrameHeader, Offer, is_for_responder
 from zmqsec.keyring import Keyring
+from zmqsec.pairs import Pairs
 from zmqsec.ratelimiter import RateLimiter
+from zmqsec.receiver import Receiver
 from zmqsec.session import Session, seal_many
 
 every_mode = pytest.mark.parametrize("mode", MODES, ids=mode_name)
@@ -261,6 +263,19 @@ def test_rate_limiter_forgets_the_longest_silent_and_no_clock_gives_more() -> No
     for key in (b"b", b"c", b"d"):
         assert limiter.take(key, 0.0)
     assert len(limiter) == 3 and limiter.take(b"a", 0.0)
+
+
+def test_pairs_look_at_no_more_of_a_hop_that_sends_too_many_in_one_batch() -> None:
+    """The frames of others in the same batch are looked at all the same, and those passed over are counted."""
+    bob = parties()[1]
+    pairs_of_bob = Pairs(bob, Receiver([]), Session, clock=lambda: 0.0)
+    pairs_of_bob.responder = Responder(bob, bounds=Bounds(looks_of_hop=3))
+    flood = openings()
+    batch = [([b"mallory"], next(flood)) for _ in range(10)]
+    batch.insert(7, ([b"alice"], next(flood)))
+    answers = list(pairs_of_bob.receive_many(batch))
+    assert [front for front, _ in answers] == [[b"mallory"]] * 3 + [[b"alice"]]
+    assert pairs_of_bob.responder.refused == {"rate": 7}
 
 
 # -- lost state --------------------------------------------------------------------------------------------------------

@@ -6,17 +6,17 @@ Spec, "Pairs in use". `zmqsec.pairing` is the initiator's half.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import limits
-from .handshake_events import Accept, Established, Send
+from .handshake_events import Accept, Established, Event, Send
 from .handshake_frames import is_handshake
 from .identity import PublicIdentity
 from .pair import Pair
 from .party import Party
-from .responder import Responder
+from .responder import TOO_MANY, Responder
 
 #: A frame to send, behind the frames that lead to its receiver.
 Outgoing = tuple[list[bytes], bytes]
@@ -72,12 +72,34 @@ class Pairs:
 
     # -- handshakes ----------------------------------------------------------------------------------------------------
 
+    def receive_many(self, frames: Iterable[tuple[list[bytes], bytes]]) -> Iterator[Outgoing]:
+        """Take what came, as `receive` does; of a hop that sends too many nothing more is looked at in this batch."""
+        self.expire()
+        silent: set[bytes] = set()
+        passed_over = 0
+        for front, frame in frames:
+            hop = front[0] if front else b""
+            if hop in silent:
+                passed_over += 1
+                continue
+            now = self._clock()
+            if is_handshake(frame):
+                events = self.responder.receive(frame, front, now)
+                if events is TOO_MANY:
+                    silent.add(hop)
+            else:
+                events = self.responder.unknown(frame, front, now)
+            yield from self._carry_out(events, front, now)
+        if passed_over:
+            self.responder.pass_over(passed_over)
+
     def receive(self, front: list[bytes], frame: bytes) -> list[Outgoing]:
         """Take a handshake frame, or a message with an SPI that nobody has; the answers go the same way."""
-        now = self._clock()
-        self.expire(now)
+        return list(self.receive_many([(front, frame)]))
+
+    def _carry_out(self, events: list[Event], front: list[bytes], now: float) -> list[Outgoing]:
         out: list[Outgoing] = []
-        for event in (self.responder.receive if is_handshake(frame) else self.responder.unknown)(frame, front, now):
+        for event in events:
             if isinstance(event, Send):
                 out.append((front, event.frame))
             elif isinstance(event, Accept):

@@ -34,7 +34,7 @@ class Bounds:
 
 
 class RateLimiter:
-    """A token bucket for each key: `rate` a second and as many at once; the longest silent keys are forgotten.
+    """A token bucket for each key: `rate` a second and as many at once; who took none for longest is forgotten.
 
     Times are monotonic seconds. A clock that goes back adds nothing and takes nothing away.
     """
@@ -47,15 +47,19 @@ class RateLimiter:
 
     def take(self, key: bytes, now: float) -> bool:
         """Take a token of the key's; False if it has none."""
-        buckets = self._buckets
-        tokens, then = buckets.get(key, (self._rate, now))
-        tokens = min(self._rate, tokens + max(0.0, now - then) * self._rate)
-        allowed = tokens >= 1.0
-        buckets[key] = tokens - 1.0 if allowed else tokens, now
+        buckets, rate = self._buckets, self._rate
+        tokens, then = buckets.get(key, (rate, now))
+        if now > then:
+            tokens = min(rate, tokens + (now - then) * rate)
+        if tokens < 1.0:
+            if now < then:
+                buckets[key] = tokens, now
+            return False  # and else nothing is written: a flood costs no more than this
+        buckets[key] = tokens - 1.0, now
         buckets.move_to_end(key)
         if len(buckets) > self._most:
             buckets.popitem(last=False)
-        return allowed
+        return True
 
     def __len__(self) -> int:
         return len(self._buckets)

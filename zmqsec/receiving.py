@@ -178,12 +178,11 @@ class Receiving(zmq.Socket[bytes]):
                 pairing.hint(frame)
         if pairs is None:
             return
-        for came, frame in channel.aside.take():
-            for front, answer in pairs.receive(came, frame):
-                with contextlib.suppress(zmq.ZMQError):
-                    for part in front:
-                        zmq.Socket.send(self, part, _DONTWAIT | _SNDMORE)
-                    zmq.Socket.send(self, answer, _DONTWAIT)
+        for front, answer in pairs.receive_many(channel.aside.take()):
+            with contextlib.suppress(zmq.ZMQError):
+                for part in front:
+                    zmq.Socket.send(self, part, _DONTWAIT | _SNDMORE)
+                zmq.Socket.send(self, answer, _DONTWAIT)
 
     def _name_origin(self, message: Message) -> None:
         """Keys that one peer alone has tell whom a message is from."""

@@ -46,6 +46,9 @@ _NOBODY: Final = bytes(limits.FINGERPRINT_BYTES)
 _LONGEST_SOURCE: Final = 31  # shorter than a hash, so that none can be taken for one
 _ALL: Final = b""
 
+#: What `Responder.receive` gives for a frame of a hop that sends too many: the next ones in a row are not worth a call.
+TOO_MANY: Final[list[Event]] = [Refused(HandshakeReason.RATE, "more frames than one hop may send")]
+
 
 class Responder:
     """Answers handshakes for one party; `party.permit` says whose.
@@ -98,13 +101,14 @@ class Responder:
     def receive(self, frame: bytes, source: Source, now: float) -> list[Event]:
         """Take a handshake frame; what is to be sent goes to `source`.
 
-        `source` is the envelope that the frame came with, its outermost frame first: that one names the connection and
-        no peer can choose it, what follows it may be anything. Bytes are an envelope of one frame.
+        `source` is the envelope that the frame came with, its outermost frame first: that one a ROUTER has put there,
+        one for each connection, and what follows it may be anything. Bytes are an envelope of one frame.
         """
         hop, source = _keys(source)
+        if not self._looks.take(hop, now):
+            self.refused[HandshakeReason.RATE] += 1
+            return TOO_MANY
         try:
-            if not self._looks.take(hop, now):
-                raise FrameRefused(HandshakeReason.RATE, "more frames than one hop may send")
             header = FrameHeader.decode(frame)
             if header.type == limits.OPENING:
                 return self._on_opening(header, frame, hop, source, now)
@@ -128,6 +132,10 @@ class Responder:
         if not self._told.take(_keys(source)[1], now):
             return self._refuse(HandshakeReason.RATE, "more lost pairs than one source may ask for")
         return [Send(found[1])]
+
+    def pass_over(self, count: int) -> None:
+        """So many frames of a hop that sends too many were not looked at."""
+        self.refused[HandshakeReason.RATE] += count
 
     def _refuse(self, reason: HandshakeReason, detail: str) -> list[Event]:
         self.refused[reason] += 1
