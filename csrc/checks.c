@@ -44,6 +44,18 @@ static const char *property(const batch *all, size_t i, const char *name) {
     return all->libs->zmq.msg_gets(&all->channel->frames[message->first + message->count - 1], name);
 }
 
+/* Is the peer turned away, or sends too much? */
+static zs_status check_standing(const batch *all, size_t i, zs_peer *peer) {
+    const zs_policy *policy = all->policy;
+    zs_peers_judge(policy->peers, peer);
+    if (peer->turned_away) return ZS_BLOCKED;
+    const zs_rate *messages = peer->throttled ? &policy->throttled_messages : &policy->peer_messages;
+    const zs_rate *bytes = peer->throttled ? &policy->throttled_bytes : &policy->peer_bytes;
+    bool fits = zs_bucket_take(&peer->messages, messages, all->now->ms, 1) &&
+                zs_bucket_take(&peer->bytes, bytes, all->now->ms, (double)all->checked[i].bytes);
+    return fits ? ZS_OK : ZS_RATE_LIMITED;
+}
+
 /* Whoever sends what is malformed answers for it too; who is turned away is not even told apart by what he sends. */
 static zs_status check_connection(const batch *all, size_t i) {
     const zs_policy *policy = all->policy;
@@ -56,13 +68,7 @@ static zs_status check_connection(const batch *all, size_t i) {
     }
     zs_peer *peer = checked->peer = zs_peers_meet(policy->peers, &name);
     if (peer == NULL) return ZS_OK;
-    zs_peers_judge(policy->peers, peer);
-    if (peer->turned_away) return ZS_BLOCKED;
-    const zs_rate *messages = peer->throttled ? &policy->throttled_messages : &policy->peer_messages;
-    const zs_rate *bytes = peer->throttled ? &policy->throttled_bytes : &policy->peer_bytes;
-    bool fits = zs_bucket_take(&peer->messages, messages, all->now->ms, 1) &&
-                zs_bucket_take(&peer->bytes, bytes, all->now->ms, (double)checked->bytes);
-    return fits ? ZS_OK : ZS_RATE_LIMITED;
+    return check_standing(all, i, peer);
 }
 
 /* -- form and topic ------------------------------------------------------------------------------------------------ */
@@ -176,10 +182,8 @@ static zs_status check_rights(const batch *all, size_t i) {
     if (policy->peers != NULL) {
         checked->identity = zs_peers_meet(policy->peers, &(zs_peer_name){.kind = ZS_PEER_IDENTITY, .id = origin.key,
                                                                          .id_len = ZS_PUBLIC_KEY_BYTES});
-        if (checked->identity != NULL) {
-            zs_peers_judge(policy->peers, checked->identity);
-            if (checked->identity->turned_away) return ZS_BLOCKED;
-        }
+        zs_status standing = checked->identity == NULL ? ZS_OK : check_standing(all, i, checked->identity);
+        if (standing != ZS_OK) return standing;
     }
     if (policy->grants == NULL) return ZS_OK;
     zs_status status = learn(all, i, &origin);

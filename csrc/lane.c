@@ -28,6 +28,13 @@ static void close_frame(zs_lane *lane, size_t at) {
     lane->libs->zmq.msg_close(lane->order[at]);
 }
 
+/* The message that could not be sent is gone, with the frames of it that are still here. */
+static void lose_message(zs_lane *lane) {
+    lane->counts.lost++;
+    while (lane->more[lane->sent]) close_frame(lane, lane->sent++);
+    close_frame(lane, lane->sent++);
+}
+
 void zs_lane_release(zs_lane *lane) {
     for (; lane->sent < lane->order_count; lane->sent++) {
         if (!lane->more[lane->sent]) lane->counts.lost++;
@@ -54,6 +61,34 @@ static int read_unchecked(zs_lane *lane) {
         lane->counts.received_bytes += (size_t)size;
     }
     return 0;
+}
+
+/* libzmq gives all frames of a message or none, so that they are there. */
+static void read_to_the_end(zs_lane *lane) {
+    const zs_zmq *zmq = &lane->libs->zmq;
+    zs_channel *channel = &lane->channel;
+    while (lane->reading_inside) {
+        size_t i = channel->frame_count;
+        zmq->msg_init(&channel->frames[i]);
+        bool is_there = i + 1 < ZS_CHANNEL_FRAMES && zmq->msg_recv(&channel->frames[i], lane->source, ZS_ZMQ_DONTWAIT) >= 0;
+        lane->reading_inside = is_there && zmq->msg_more(&channel->frames[i]) != 0;
+        lane->order[lane->order_count] = &channel->frames[i];
+        lane->more[lane->order_count++] = lane->reading_inside;
+        lane->counts.received += !lane->reading_inside;
+        lane->counts.received_bytes += zmq->msg_size(&channel->frames[i]);
+        channel->frame_count++;
+    }
+}
+
+void zs_lane_move(zs_lane *lane, void *source, void *sink) {
+    if (!zs_lane_holds(lane)) begin_batch(lane);
+    read_to_the_end(lane);
+    lane->source = source;
+    if (sink == lane->sink) return;
+    lane->sink = sink;
+    if (!lane->sending_inside) return;
+    lose_message(lane);
+    lane->sending_inside = false;
 }
 
 /* -- checked ------------------------------------------------------------------------------------------------------- */
@@ -142,13 +177,6 @@ static bool is_limited(zs_lane *lane, const zs_clock *now) {
 }
 
 /* -- out ----------------------------------------------------------------------------------------------------------- */
-
-/* The message that could not be sent is gone, with the frames of it that are still here. */
-static void lose_message(zs_lane *lane) {
-    lane->counts.lost++;
-    while (lane->more[lane->sent]) close_frame(lane, lane->sent++);
-    close_frame(lane, lane->sent++);
-}
 
 /* Within a message the peer has gone: libzmq drops what else of it is sent, and a last frame alone would be another
  * message. */

@@ -55,6 +55,10 @@ void zs_lane_init(zs_lane *lane, const zs_libs *libs, void *source, void *sink, 
 /* Send what is held, else read a batch, check it and send what passes; never waits. */
 zs_turn zs_lane_turn(zs_lane *lane, const zs_clock *now);
 
+/* Go on between other sockets. A message of the old source that has begun is read to its end; one that has begun to go to
+ * the old sink is lost where that is another one now. */
+void zs_lane_move(zs_lane *lane, void *source, void *sink);
+
 /* Does it hold what was read and is not out? */
 bool zs_lane_holds(const zs_lane *lane);
 

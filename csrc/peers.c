@@ -35,8 +35,6 @@ void zs_peers_free(zs_peers *peers) {
     for (uint32_t i = 0; i < peers->slab_count; i++) free(peers->slabs[i]);
     free(peers->slabs);
     free(peers->buckets);
-    zs_rules_free(&peers->rules);
-    zs_rules_free(&peers->throttled);
     memset(peers, 0, sizeof *peers);
 }
 
@@ -231,14 +229,14 @@ bool zs_peer_is_answerable(zs_peer *peer, const uint8_t session[ZS_SESSION_BYTES
 
 /* -- rules --------------------------------------------------------------------------------------------------------- */
 
-void zs_peers_rule(zs_peers *peers, zs_rules *rules, zs_rules *throttled) {
-    zs_rules_free(&peers->rules);
-    zs_rules_free(&peers->throttled);
-    peers->rules = *rules;
-    peers->throttled = *throttled;
-    memset(rules, 0, sizeof *rules);
-    memset(throttled, 0, sizeof *throttled);
+void zs_peers_rule(zs_peers *peers, const zs_rules *rules, const zs_rules *throttled) {
+    peers->rules = rules;
+    peers->throttled = throttled;
     peers->version++;
+}
+
+static bool is_meant(const zs_rules *rules, const zs_suspect *suspect) {
+    return rules != NULL && zs_rules_ruling(rules, suspect) == ZS_TURNED_AWAY;
 }
 
 void zs_peers_judge(zs_peers *peers, zs_peer *peer) {
@@ -257,7 +255,7 @@ void zs_peers_judge(zs_peers *peers, zs_peer *peer) {
             suspect.routing_id_len = name.id_len;
         }
     }
-    peer->turned_away = zs_rules_ruling(&peers->rules, &suspect) == ZS_TURNED_AWAY;
-    peer->throttled = zs_rules_ruling(&peers->throttled, &suspect) == ZS_TURNED_AWAY;
+    peer->turned_away = is_meant(peers->rules, &suspect);
+    peer->throttled = is_meant(peers->throttled, &suspect);
     peer->ruled = peers->version;
 }

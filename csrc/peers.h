@@ -42,7 +42,7 @@ typedef struct zs_peers {
     uint32_t *buckets;
     uint32_t count, max, slab_count, bucket_mask, newest, oldest, first_changed;
     uint32_t version; /* of the rules */
-    zs_rules rules, throttled;
+    const zs_rules *rules, *throttled; /* NULL: none */
 } zs_peers;
 
 /* The name under which a peer is found. */
@@ -66,8 +66,8 @@ void zs_peers_count(zs_peers *peers, zs_peer *peer, zs_status status, size_t byt
  * for what others repeat. `now` and the session's start: unix seconds. */
 bool zs_peer_is_answerable(zs_peer *peer, const uint8_t session[ZS_SESSION_BYTES], uint64_t sequence, uint64_t now);
 
-/* Use these rules from now on; they are the table's then. `throttled` turns away whom it means. */
-void zs_peers_rule(zs_peers *peers, zs_rules *rules, zs_rules *throttled);
+/* Use these rules from now on, which stay their owner's; `throttled` turns away whom it means. */
+void zs_peers_rule(zs_peers *peers, const zs_rules *rules, const zs_rules *throttled);
 
 /* Is the peer turned away, or throttled? Asked of the rules once for each version of them. */
 void zs_peers_judge(zs_peers *peers, zs_peer *peer);

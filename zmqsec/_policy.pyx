@@ -23,7 +23,7 @@ cdef class Rules:
     """Who is turned away: tuples of subject, value, bits, and what an operator and the relay itself have decided.
 
     Subjects are 0 a fingerprint, 1 an address (16 bytes) and a routing id behind it, 2 a routing id, 3 a network (16 bytes,
-    of which the first `bits` count); decisions are 0 none, 1 allowed, 2 turned away. Used up by `Peers.rule`.
+    of which the first `bits` count), no subject and value twice; decisions are 0 none, 1 allowed, 2 turned away.
     """
     cdef zs_rules rules
 
@@ -52,6 +52,7 @@ cdef class Rules:
 cdef class Peers:
     """What is counted of each peer; at most `most` of them, the one seen longest ago leaving first."""
     cdef zs_peers peers
+    cdef tuple rules
 
     def __init__(self, most=100_000):
         if not 256 <= most <= 1 << 24:
@@ -68,6 +69,7 @@ cdef class Peers:
 
     def rule(self, Rules rules not None, Rules throttled not None):
         """Use these from now on: who is turned away, and who is slowed down."""
+        self.rules = (rules, throttled)
         zs_peers_rule(&self.peers, &rules.rules, &throttled.rules)
 
     def take(self, most=256):
@@ -228,7 +230,8 @@ cdef class Envelopes:
 
     def rule(self, Peers peers not None):
         """Withdraw those of peers whom the rules of `peers` turn away."""
-        zs_envelopes_rule(&self.envelopes, &peers.peers.rules)
+        if peers.peers.rules != NULL:
+            zs_envelopes_rule(&self.envelopes, peers.peers.rules)
 
 
 cdef zs_rate rate_of(object pair):

@@ -42,10 +42,7 @@ cdef class Lane:
             raise MemoryError()
         zs_lane_init(self.lane, engine_libs(), handle_of(source), handle_of(sink), &self.policy.policy)
         self.lane.waits, self.lane.sink_tells = waits, sink.type not in UNTOLD
-        if sink.type == zmq.ROUTER:
-            sink.router_mandatory = 1  # else libzmq drops without a word what it cannot deliver
-        elif sink.type == zmq.XPUB:
-            sink.setsockopt(zmq.XPUB_NODROP, waits)
+        self.prepare()
 
     def __dealloc__(self):
         if self.lane != NULL:
@@ -56,6 +53,19 @@ cdef class Lane:
         """Ask these from the next batch on; only while the loop does not run."""
         self.lane.policy = &policy.policy
         self.policy = policy
+
+    def move(self, source, sink):
+        """Go on between these sockets, of the same kinds, with what it holds; only while the loop does not run."""
+        zs_lane_move(self.lane, handle_of(source), handle_of(sink))
+        self.source, self.sink = source, sink
+        self.prepare()
+
+    cdef int prepare(self) except -1:
+        if self.sink.type == zmq.ROUTER:
+            self.sink.router_mandatory = 1  # else libzmq drops without a word what it cannot deliver
+        elif self.sink.type == zmq.XPUB:
+            self.sink.setsockopt(zmq.XPUB_NODROP, self.lane.waits)
+        return 0
 
     @property
     def holds(self):

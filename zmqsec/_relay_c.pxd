@@ -40,7 +40,7 @@ cdef extern from "peers.h" nogil:
     ctypedef struct zs_peers:
         uint32_t count
         uint32_t max
-        zs_rules rules
+        const zs_rules *rules
     ctypedef struct zs_peer_name:
         zs_peer_kind kind
         const char *address
@@ -50,7 +50,7 @@ cdef extern from "peers.h" nogil:
     void zs_peers_free(zs_peers *peers)
     zs_peer *zs_peers_meet(zs_peers *peers, const zs_peer_name *name)
     void zs_peers_count(zs_peers *peers, zs_peer *peer, zs_status status, size_t bytes)
-    void zs_peers_rule(zs_peers *peers, zs_rules *rules, zs_rules *throttled)
+    void zs_peers_rule(zs_peers *peers, const zs_rules *rules, const zs_rules *throttled)
     const zs_peer *zs_peers_take(zs_peers *peers, zs_peer_counts *counts)
     zs_peer_name zs_peer_name_of(const zs_peer *peer, char *address)
 
@@ -149,6 +149,7 @@ cdef extern from "lane.h" nogil:
         const zs_policy *policy
         zs_lane_counts counts
     void zs_lane_init(zs_lane *lane, const zs_libs *libs, void *source, void *sink, const zs_policy *policy)
+    void zs_lane_move(zs_lane *lane, void *source, void *sink)
     c_bool zs_lane_holds(const zs_lane *lane)
     void zs_lane_release(zs_lane *lane)
 
