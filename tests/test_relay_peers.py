@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from time import perf_counter
 
 import pytest
 
@@ -126,3 +127,39 @@ def test_peers_worst_come_first(ledger: Ledger) -> None:
 def test_peers_thresholds_out_of_bounds_are_refused(given: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Thresholds(**given)
+
+
+def test_peers_verdict_that_grew_worse_grows_milder_in_its_own_time(ledger: Ledger) -> None:
+    ledger.observe([seen({"forged": 9})], 0)
+    ledger.observe([seen({"forged": 12})], 1)
+    assert ledger.states() == {Verdict.FINE: 0, Verdict.WARNED: 0, Verdict.THROTTLED: 0, Verdict.BLOCKED: 1}
+    assert verdicts(ledger.settle(2)) == [(ROGUE, Verdict.THROTTLED)]
+    assert ledger.throttled == {ROGUE}
+    assert verdicts(ledger.settle(12)) == [(ROGUE, Verdict.WARNED)]
+    assert ledger.throttled == frozenset()
+
+
+def test_peers_thresholds_that_change_count_for_all_of_them(ledger: Ledger) -> None:
+    ledger.observe([seen({"forged": 1})], 0)
+    ledger.thresholds = Thresholds(warn=1, throttle=2, block=100, half_life=10)
+    assert verdicts(ledger.settle(1)) == [(ROGUE, Verdict.THROTTLED)]
+    ledger.thresholds = LIMITS
+    assert verdicts(ledger.settle(1)) == [(ROGUE, Verdict.FINE)]
+
+
+def test_peers_who_left_and_came_back_leave_no_heap_behind() -> None:
+    ledger = Ledger(LIMITS, max_peers=100)
+    for number in range(5000):
+        ledger.observe([seen({"forged": 3}, address=f"10.0.{number % 150}.1")], number / 1000)
+    assert len(ledger._milder) <= 201
+    assert sum(ledger.states().values()) == len(ledger) == 100
+    assert ledger.settle(1000) and ledger.states()[Verdict.FINE] == 100 and ledger._milder == []
+
+
+def test_peers_of_whom_nobody_changes_cost_nothing_at_a_look() -> None:
+    ledger = Ledger(max_peers=100_000)
+    ledger.observe((seen({"forged": 30}, address=f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}") for i in range(100_000)), 0)
+    assert ledger.states()[Verdict.WARNED] == 100_000
+    began = perf_counter()
+    assert all(ledger.settle(now) == [] for now in range(30))
+    assert perf_counter() - began < 0.05

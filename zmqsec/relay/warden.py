@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 from typing import Any
@@ -155,7 +154,7 @@ class Warden:
     def states(self) -> dict[str, int]:
         """How many peers there are of each verdict."""
         with self._lock:
-            found = Counter(peer.verdict for peer in self.ledger)
+            found = self.ledger.states()
         return {verdict.name.lower(): found[verdict] for verdict in Verdict}
 
     def lines(self) -> list[dict[str, Any]]:
