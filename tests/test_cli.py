@@ -428,3 +428,21 @@ def test_output_into_a_closed_pipe_ends_without_a_traceback(tmp_path: Path) -> N
     script = f"{sys.executable} -m zmqsec inspect part --rows 100000 | head -1"
     result = subprocess.run(script, shell=True, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, timeout=30)
     assert b"Traceback" not in result.stderr and b"sealed part" in result.stdout
+
+
+# -- admission ---------------------------------------------------------------------------------------------------------
+
+
+def test_admission_gives_relays_a_key_that_opens_nothing(tmp_path: Path) -> None:
+    assert run("keygen", "orders.toml", "--admit", cwd=tmp_path).returncode == 0
+    result = run("admission", "orders.toml", cwd=tmp_path)
+    assert result.returncode == 0 and "orders.admission.toml (mode 0600)" in result.stdout and result.stderr == ""
+    key = zmqsec.Association.load(tmp_path / "orders.toml")
+    assert key.admit and zmqsec.AdmissionKey.load(tmp_path / "orders.admission.toml") == key.admission()
+    assert "exists" in failure(run("admission", "orders.toml", cwd=tmp_path), 1)
+    assert "is unknown" in failure(run("admission", "orders.admission.toml", "x.toml", cwd=tmp_path), 1)
+
+
+def test_admission_of_an_association_whose_senders_do_not_admit_says_so(tmp_path: Path) -> None:
+    assert run("keygen", "orders.toml", cwd=tmp_path).returncode == 0
+    assert "orders.toml says admit = false" in run("admission", "orders.toml", cwd=tmp_path).stderr

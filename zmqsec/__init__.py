@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import backend as _backend
+from .admission import AdmissionKey
 from .association import Association
 from .context import Context, Poller
 from .credential import Credential
@@ -62,6 +63,7 @@ else:
     seal_many = _backend.implementation.seal_many
 
 __all__ = [
+    "AdmissionKey",
     "Association",
     "AssociationError",
     "BackendError",

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from . import __version__, backend, pipe, suite_names
 from .association import Association
+from .cli_admission import admission
 from .cli_authority import authority
 from .cli_group import group
 from .cli_identity import identity
@@ -75,6 +76,7 @@ def cli() -> None:
 
 cli.add_command(identity)
 cli.add_command(authority)
+cli.add_command(admission)
 cli.add_command(relay)
 cli.add_command(send)
 cli.add_command(recv)
@@ -95,8 +97,9 @@ cli.add_command(member)
     "--suite", type=click.Choice(suite_names()), default="xchacha20poly1305", show_default=True, help="Cipher."
 )
 @click.option("--signed", is_flag=True, help="Take nothing that no trusted identity has signed.")
+@click.option("--admit", is_flag=True, help="Have senders show relays that they are members; see `zmqsec admission`.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
-def keygen(path: Path | None, name: str | None, suite: str, signed: bool, force: bool) -> None:
+def keygen(path: Path | None, name: str | None, suite: str, signed: bool, admit: bool, force: bool) -> None:
     """Make an association: a new secret, its name, SPI and suite.
 
     It is written to PATH (by default NAME.toml, or zmqsec.toml) with mode 0600. Whoever holds the file can seal and
@@ -106,7 +109,8 @@ def keygen(path: Path | None, name: str | None, suite: str, signed: bool, force:
     if not force and os.path.lexists(path):
         raise KeyFileError(f"{path} exists already; pass --force to replace it, and with it the secret that it holds")
     attestation = "required" if signed else "none"
-    association = Association.generate(name or path.stem or "default", suite=suite, attestation=attestation)
+    name = name or path.stem or "default"
+    association = Association.generate(name, suite=suite, admit=admit, attestation=attestation)
     association.save(path, overwrite=force)
     for label, value in (
         ("name", association.name),
