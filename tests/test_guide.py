@@ -15,6 +15,8 @@ import pytest
 from cli_helpers import COMMAND, ENVIRONMENT, run_here
 from service_helpers import free_port, leg, running
 
+import zmqsec
+
 GUIDE = (Path(__file__).parent.parent / "docs" / "guide.md").read_text()
 
 
@@ -117,8 +119,8 @@ def test_guide_pin_is_one_that_a_keyring_takes(tmp_path: Path) -> None:
 def test_guide_relay_is_one_that_the_command_takes(tmp_path: Path) -> None:
     from zmqsec.relay.config import RelayConfig
 
-    (text,) = (text for language, text in blocks("The relay") if language == "toml")
-    (tmp_path / "relay.toml").write_text(text)
+    text, checks, peers = (text for language, text in blocks("The relay") if language == "toml")
+    (tmp_path / "relay.toml").write_text(text + peers)
     found = RelayConfig.load(tmp_path / "relay.toml")
     assert [(leg.name, leg.pattern) for leg in found.legs] == [("market", "pub-sub"), ("orders", "router-dealer")]
     assert (found.name, found.memory_mib, found.legs[0].back.hwm, found.legs[1].policy.max_message) == (
@@ -126,6 +128,18 @@ def test_guide_relay_is_one_that_the_command_takes(tmp_path: Path) -> None:
         512,
         10000,
         65536,
+    )
+
+    zmqsec.Association.generate("orders", admit=True).admission().save(tmp_path / "orders.admission.toml")
+    (tmp_path / "trust").mkdir()
+    zmqsec.Identity.generate("edge").save(tmp_path / "edge.toml")
+    (tmp_path / "checks.toml").write_text(checks)
+    policy = RelayConfig.load(tmp_path / "checks.toml").legs[0].policy
+    assert (policy.check, policy.check_back, policy.attest, policy.sign_envelopes) == (
+        "origin",
+        "membership",
+        True,
+        True,
     )
 
 

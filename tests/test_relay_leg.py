@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +21,13 @@ from zmqsec.relay.service import Service
 class Relay:
     """A service with one leg of PULL and PUSH, and plain sockets around it."""
 
-    def __init__(self, folder: Path, scheme: str, settings: str = "") -> None:
+    def __init__(self, folder: Path, scheme: str, settings: str = "", pattern: str = "push-pull") -> None:
         front, back = (
             ("tcp://127.0.0.1:*",) * 2 if scheme == "tcp" else (f"ipc://{folder}/front", f"ipc://{folder}/back")
         )
         path = folder / "relay.toml"
         path.write_text(
-            f'{settings}\n[[leg]]\nname = "one"\npattern = "push-pull"\n'
+            f'{settings}\n[[leg]]\nname = "one"\npattern = "{pattern}"\n'
             f'front = {{ bind = "{front}" }}\nback = {{ bind = "{back}" }}\n'
         )
         self.service = Service(RelayConfig.load(path))
@@ -94,13 +93,13 @@ def test_leg_whose_address_was_taken_meanwhile_is_told_and_the_relay_goes_on(
 
         def steal() -> None:
             front = relay.service._legs["one"].front
-            make = front._make
+            bind = front._bind
 
-            def make_late(max_message: int) -> Any:
-                thief.bind(endpoint)  # when the old socket has left it, before the new one has it
-                return make(max_message)
+            def bind_late(given: str, real: str) -> None:
+                thief.bind(real)  # when the old socket has left it, before the new one has it
+                bind(given, real)
 
-            front._make = make_late  # type: ignore[method-assign]
+            front._bind = bind_late  # type: ignore[method-assign]
             relay.service.reopen_fronts()
 
         relay.service.ask(steal)
@@ -141,9 +140,33 @@ def test_service_forwards_while_the_block_list_does_not_answer(
     assert time.monotonic() - began < 1
 
 
-def test_service_says_that_thresholds_have_no_effect_yet(
-    relays: list[Relay], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING)
-    relays.append(Relay(tmp_path, "tcp", "[peers]\nblock = 700\n"))
-    assert "[peers]" in caplog.text and "have no effect" in caplog.text
+def test_leg_opened_anew_keeps_whole_messages_that_its_lanes_hold(relays: list[Relay], tmp_path: Path) -> None:
+    relay = Relay(tmp_path, "tcp")
+    relays.append(relay)
+    push = relay.connected(zmq.PUSH, "front")
+    sent = [[b"%d" % number, b"and more"] for number in range(40)]
+    for message in sent:
+        push.send_multipart(message)
+    lane = relay.service._legs["one"].lanes[0]
+    eventually(lambda: lane.counts["received"] >= 32 and lane.holds)
+    held = lane.counts["received"]
+    relay.service.ask(relay.service.reopen_fronts)
+    pull = relay.connected(zmq.PULL, "back")
+    assert [pull.recv_multipart() for _ in range(held)] == sent[:held]
+    assert lane.counts["lost"] == 0
+
+
+def test_leg_of_subscriptions_opened_anew_serves_its_subscribers_again(relays: list[Relay], tmp_path: Path) -> None:
+    relay = Relay(tmp_path, "tcp", pattern="pub-sub")
+    relays.append(relay)
+    publisher, subscriber = relay.connected(zmq.PUB, "front"), relay.connected(zmq.SUB, "back")
+    subscriber.subscribe(b"news")
+
+    def comes_through() -> bool:
+        publisher.send(b"other")
+        publisher.send(b"news")
+        return bool(subscriber.poll(50)) and subscriber.recv() == b"news"
+
+    eventually(comes_through)
+    relay.service.ask(relay.service.reopen_fronts)
+    eventually(comes_through)

@@ -93,7 +93,7 @@ def test_relay_process_forwards_reloads_and_drains(tmp_path: Path, context: zmqs
         ('[[leg]]\nname = "x"\npattern = "pub-sub"\n', "1: leg[1]: a table [front] must be there"),
         (leg("a", 1, 2) + leg("a", 3, 4), "7: leg[2].name: 'a' is the name of a leg before"),
         (leg("a", 1, 2) + 'association = "orders.toml"\n', "6: leg[1].association: a relay holds no body keys"),
-        (leg("a", 1, 2) + 'check = "origin"\n', "6: leg[1].check: unknown"),
+        (leg("a", 1, 2) + 'checks = "origin"\n', "6: leg[1].checks: unknown"),
         (leg("a", 1, 2).replace("tcp://127.0.0.1:1", "http://x"), "4: leg[1].front.bind: 'http://x'"),
     ),
 )

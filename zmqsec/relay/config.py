@@ -21,6 +21,7 @@ from ..toml import Document, Table
 from ..trust import Trust
 from .admins import named
 from .peers import Thresholds
+from .policy import Policy, Rate, read_policy, read_rate
 
 #: The patterns of a leg: the socket types in front, where traffic comes from, and behind.
 PATTERNS = {
@@ -33,6 +34,8 @@ _ENDPOINT = re.compile(r"(?:tcp://.+:(?:\*|\d{1,5})|ipc://.+|inproc://.+)")
 _HTTP_ADDRESS = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 _MAX_LEGS = 64
 _MAX_HWM = 10_000_000
+_THROTTLE_RATE = 100.0
+_THROTTLE_RATE_BYTES = 1048576.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,6 @@ class Side:
     curve: Path | None = None
     curve_server: str | None = None
     hwm: int = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a leg lets pass: messages of which no frame has more than `max_message` bytes."""
-
-    max_message: int = limits.MAX_MESSAGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +80,11 @@ class ControlConfig:
 
 @dataclass(frozen=True, slots=True)
 class RelayConfig:
-    """All of a relay; `blocks` is a database URL of SQLAlchemy, in memory by default, `identity` the relay's own."""
+    """All of a relay; `blocks` is a database URL of SQLAlchemy, in memory by default, `identity` the relay's own.
+
+    `max_peers` of each leg are remembered; throttled ones may send `throttle_rate` messages and `throttle_rate_bytes`
+    bytes in a second.
+    """
 
     path: Path
     name: str
@@ -92,6 +92,8 @@ class RelayConfig:
     blocks: str = "sqlite://"
     thresholds: Thresholds = field(default_factory=Thresholds)
     max_peers: int = 100_000
+    throttle_rate: Rate = (_THROTTLE_RATE, _THROTTLE_RATE)
+    throttle_rate_bytes: Rate = (_THROTTLE_RATE_BYTES, _THROTTLE_RATE_BYTES)
     log: str = "text"
     drain_seconds: float = 5.0
     io_threads: int = 1
@@ -106,6 +108,7 @@ class RelayConfig:
         root = Document.read(path).root
         relay = root.table("relay")
         peers = root.table("peers")
+        identity = relay.path("identity", None)
         made = cls(
             path=path,
             name=relay.take("name", str, "relay", check=_name),
@@ -115,11 +118,13 @@ class RelayConfig:
             io_threads=relay.whole("io_threads", 1, least=1, most=64) or 1,
             memory_mib=relay.whole("memory_mib", None, least=16, most=1 << 24),
             thresholds=_thresholds(peers),
-            max_peers=peers.whole("max_peers", 100_000, least=1, most=10_000_000) or 1,
-            identity=relay.path("identity", None),
+            max_peers=peers.whole("max_peers", 100_000, least=256, most=10_000_000) or 256,
+            throttle_rate=read_rate(peers, "throttle_rate", _THROTTLE_RATE),
+            throttle_rate_bytes=read_rate(peers, "throttle_rate_bytes", _THROTTLE_RATE_BYTES),
+            identity=identity,
             control=_control(root),
             metrics=_metrics(root),
-            legs=_legs(root),
+            legs=_legs(root, identity is not None),
         )
         if made.control is not None and made.identity is None:
             raise relay.fault("identity", "it must be there for [control]: answers are signed with it")
@@ -226,7 +231,7 @@ def _side(leg: Table, key: str) -> Side:
     return side
 
 
-def _legs(root: Table) -> tuple[LegConfig, ...]:
+def _legs(root: Table, has_identity: bool) -> tuple[LegConfig, ...]:
     legs: dict[str, LegConfig] = {}
     tables = root.tables("leg")
     if not 1 <= len(tables) <= _MAX_LEGS:
@@ -238,22 +243,15 @@ def _legs(root: Table) -> tuple[LegConfig, ...]:
             pattern=pattern,
             front=_side(table, "front"),
             back=_side(table, "back"),
-            policy=_policy(table),
+            policy=read_policy(table, pattern),
         )
+        if leg.policy.needs_identity is not None and not has_identity:
+            raise table.fault(leg.policy.needs_identity, "relay.identity, which signs, must be there")
         if leg.name in legs:
             raise table.fault("name", f"{leg.name!r} is the name of a leg before")
         table.end()
         legs[leg.name] = leg
     return tuple(legs.values())
-
-
-def _policy(table: Table) -> Policy:
-    for key in ("association", "associations", "secret", "keyring"):
-        if key in table:
-            raise table.fault(key, "a relay holds no body keys, and needs none to forward")
-    return Policy(
-        max_message=table.whole("max_message", limits.MAX_MESSAGE_BYTES, least=64, most=limits.MAX_PART_BYTES) or 0
-    )
 
 
 def _thresholds(table: Table) -> Thresholds:

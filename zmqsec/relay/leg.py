@@ -12,11 +12,13 @@ import zmq.auth
 
 from .._relay import Lane
 from ..errors import ConfigError
+from .checks import Checks, Means
 from .config import PATTERNS, LegConfig, Side
 
 #: libzmq asks the ZAP handler about each connection of a socket with a domain, with or without CURVE.
 ZAP_DOMAIN = b"zmqsec"
 _ONE_WAY = "push-pull"
+_SUBSCRIBE_ALL = b"\x01"
 _LEAVE_MS = 2000
 
 _Context = zmq.Context[zmq.Socket[bytes]]
@@ -74,13 +76,17 @@ class End:
         for endpoint in tuple(self._bound):
             self._unbind(endpoint)
 
-    def reopen(self) -> None:
-        """Cut everybody off and bind anew where it was bound; what cannot be bound any more is not, and raises."""
-        before, known = self.socket, dict(self._bound)
-        max_message = int(before.get(zmq.MAXMSGSIZE))
+    def replace(self) -> zmq.Socket[bytes]:
+        """Go on with a new socket, which is nowhere yet; the one before."""
+        before = self.socket
+        self.socket = self._make(int(before.get(zmq.MAXMSGSIZE)))
+        return before
+
+    def succeed(self, before: zmq.Socket[bytes]) -> None:
+        """Cut off everybody at the socket before and bind where it was; what cannot be bound is not, and raises."""
+        known = dict(self._bound)
         _leave(before, known.values())
         self._bound.clear()
-        self.socket = self._make(max_message)
         for given, real in known.items():
             self._bind(given, real)
         for endpoint in self.side.connect:
@@ -122,8 +128,9 @@ class End:
 class Leg:
     """The two ends of a leg, and the lanes between them."""
 
-    def __init__(self, config: LegConfig, context: _Context) -> None:
+    def __init__(self, config: LegConfig, context: _Context, means: Means) -> None:
         self.config = config
+        self.checks = Checks(config, means)
         first, last = PATTERNS[config.pattern]
         self.front = End(context, first, config.front, config.policy.max_message)
         try:
@@ -131,13 +138,10 @@ class Leg:
         except BaseException:
             self.front.socket.close(0)
             raise
-        self.lanes: list[Lane] = []
-        self._lay()
-
-    def _lay(self) -> None:
-        self.lanes = [Lane(self.front.socket, self.back.socket)]
-        if self.config.pattern != _ONE_WAY:
-            self.lanes.append(Lane(self.back.socket, self.front.socket))
+        out, back = self.checks.policies()
+        self.lanes = [Lane(self.front.socket, self.back.socket, out)]
+        if config.pattern != _ONE_WAY:
+            self.lanes.append(Lane(self.back.socket, self.front.socket, back))
 
     @property
     def endpoints(self) -> dict[str, list[str]]:
@@ -145,24 +149,41 @@ class Leg:
         return {"front": self.front.endpoints, "back": self.back.endpoints}
 
     def can_become(self, config: LegConfig) -> bool:
-        """Whether a new configuration needs no new sockets: only endpoints and policy may differ."""
-        return config.pattern == self.config.pattern and all(
+        """Whether a new configuration needs no new sockets, and leaves replies under way their form."""
+        same = (config.pattern, config.policy.sign_envelopes) == (
+            self.config.pattern,
+            self.config.policy.sign_envelopes,
+        )
+        return same and all(
             (old.curve, old.curve_server, old.hwm) == (new.curve, new.curve_server, new.hwm)
             for old, new in ((self.config.front, config.front), (self.config.back, config.back))
         )
 
-    def become(self, config: LegConfig) -> None:
+    def become(self, config: LegConfig, means: Means) -> None:
         """Follow a new configuration on the same sockets; what is under way goes on."""
         self.front.follow(config.front, config.policy.max_message)
         self.back.follow(config.back, config.policy.max_message)
         self.config = config
+        self.checks.follow(config, means)
+        self.use_policies()
+
+    def use_policies(self) -> None:
+        """Ask from the next batch on what the configuration and the rules say now."""
+        for lane, policy in zip(self.lanes, self.checks.policies(), strict=False):
+            lane.use_policy(policy)
 
     def reopen_front(self) -> None:
-        """Cut off everybody at the front: what libzmq holds of unfinished messages, without a bound, goes with them."""
-        try:
-            self.front.reopen()
-        finally:
-            self._lay()  # the old socket is gone, whatever became of the new one
+        """Cut off everybody at the front: what libzmq holds of unfinished messages, without a bound, goes with them.
+
+        Whole messages that the lanes hold go on. New publishers are told of no subscriptions any more, but to send all.
+        """
+        before = self.front.replace()
+        for lane in self.lanes:
+            ends = [self.front.socket if end is before else end for end in (lane.source, lane.sink)]
+            lane.move(*ends)
+        if self.config.pattern == "pub-sub":
+            self.front.socket.send(_SUBSCRIBE_ALL)
+        self.front.succeed(before)
 
     def close(self, linger_ms: int) -> None:
         """Close both sockets; what is queued for the network may still go for so long."""

@@ -10,6 +10,7 @@ Sockets of legs belong to the loop's thread: `ask` has something done there, and
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -21,11 +22,13 @@ from typing import Any, TypeVar
 import zmq
 
 from .. import __version__
+from .._policy import Rules
 from .._relay import Lane, Loop
 from ..errors import ConfigError
 from ..identity import Identity
 from ..trust import Trust
 from .blocks import BlockStore
+from .checks import Means, observation, rules_of, throttled_of
 from .commands import Commands
 from .config import LegConfig, RelayConfig
 from .control import Control
@@ -33,12 +36,13 @@ from .events import Events
 from .leg import Leg
 from .memory import MemoryWatch
 from .metrics import MetricsServer
-from .peers import Ledger, Thresholds
+from .peers import Ledger
 from .warden import Warden
 from .zap import ZapHandler
 
 T = TypeVar("T")
 _TICK_SECONDS = 0.25
+_OBSERVED_AT_ONCE, _MOST_OBSERVED = 4096, 65536
 _ASK_SECONDS = 30.0
 _QUIET_SECONDS = 0.1
 _LEAVE_SECONDS = 2.0
@@ -53,9 +57,13 @@ class Service:
         self.began = time.time()
         self.events = Events()
         ledger = Ledger(config.thresholds, max_peers=config.max_peers)
+        self.identity = None
+        if config.identity is not None:
+            self.identity = Identity.load(config.identity, os.environ.get("ZMQSEC_PASSPHRASE"))
+        self._means = Means.of(config, self.identity)
         self.control = self._controlled(config)
         self.metrics = None if config.metrics is None else MetricsServer(config.metrics, self.snapshot)
-        self.warden = Warden(BlockStore(config.blocks), ledger, watch=self.events.tell)
+        self.warden = Warden(BlockStore(config.blocks), ledger, watch=self._told)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(config.io_threads)
         self._legs: dict[str, Leg] = {}
         self._zap = ZapHandler(self._context, self.warden.is_blocked)
@@ -71,6 +79,9 @@ class Service:
         self._ringing, self._reloading = threading.Lock(), threading.Lock()
         self.reloads = {"done": 0, "failed": 0}
         self._cuts = 0
+        self._observed: deque[tuple[str, bytes, bytes, int, int, dict[str, int]]] = deque()
+        self._ruled = (-1, -1, math.inf)
+        self._waking = threading.Event()
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="zmqsec-keeper", daemon=True)
         self._thread = threading.Thread(target=self._serve, name="zmqsec-relay", daemon=True)
@@ -83,7 +94,8 @@ class Service:
         try:
             self._zap.start()
             for leg in self.config.legs:
-                self._legs[leg.name] = Leg(leg, self._context)
+                self._legs[leg.name] = Leg(leg, self._context, self._means)
+            self._apply(self._rules())
             self._use_lanes()
             for one in (self.control, self.metrics):
                 if one is not None:
@@ -92,8 +104,6 @@ class Service:
             self._hush()
             self._close(0)
             raise
-        if self.config.thresholds != Thresholds():
-            _log.warning("the thresholds of [peers] have no effect: the loop does not count refusals by peer yet")
         self._thread.start()
         self._keeper.start()
 
@@ -101,6 +111,7 @@ class Service:
         """Take no newcomers, forward what has come, and close; at the latest after `drain_seconds`."""
         self._hush()  # while there is still a loop that answers
         self._stopping.set()
+        self._waking.set()
         if self._thread.is_alive():
             self._ring()
             self._thread.join()
@@ -145,18 +156,21 @@ class Service:
         return self.ask(self._snapshot)
 
     def _controlled(self, config: RelayConfig) -> Control | None:
-        if config.control is None or config.identity is None:
+        if config.control is None or self.identity is None:
             return None
-        identity = Identity.load(config.identity, os.environ.get("ZMQSEC_PASSPHRASE"))
-        return Control(config.control, identity, Commands(self), lambda key: self.warden.is_blocked("", identity=key))
+        return Control(
+            config.control, self.identity, Commands(self), lambda key: self.warden.is_blocked("", identity=key)
+        )
 
     def _check_control(self, new: RelayConfig) -> Trust | None:
-        if self.control is not None and new.identity == self.config.identity:
-            return self.control.check(new.control)
+        if (new.identity, new.max_peers) != (self.config.identity, self.config.max_peers):
+            raise ConfigError("relay.identity and peers.max_peers cannot change while it runs; start it anew")
         if new.metrics != self.config.metrics:
             raise ConfigError("metrics.endpoint cannot change while it runs; start the relay anew")
-        if self.control is not None or new.control is not None:
-            raise ConfigError("[control] and relay.identity cannot come, go or change while it runs; start it anew")
+        if self.control is not None:
+            return self.control.check(new.control)
+        if new.control is not None:
+            raise ConfigError("[control] cannot come while it runs; start it anew")
         return None
 
     # -- on the loop's thread --------------------------------------------------------------------------------------
@@ -187,6 +201,9 @@ class Service:
                 future.set_exception(error)
 
     def _tick(self) -> None:
+        for leg in self._legs.values():
+            if len(self._observed) < _MOST_OBSERVED:  # else it stays in the leg's own tables
+                self._observed.extend(leg.checks.take(_OBSERVED_AT_ONCE))
         if self._memory.is_beyond():
             _log.error(
                 "memory is beyond %d MiB: fronts are opened anew, unfinished messages go", self._memory.limit_mib
@@ -215,26 +232,29 @@ class Service:
     def _become(self, new: RelayConfig) -> None:
         wanted = {leg.name: leg for leg in new.legs}
         self._refuse_what_cannot_change(wanted)
+        means = Means.of(new, self.identity)
         made: dict[str, Leg] = {}
-        changed: list[tuple[Leg, LegConfig]] = []
+        followed: list[Leg] = []
         try:
             for name, config in wanted.items():
                 if name not in self._legs:
-                    made[name] = Leg(config, self._context)
-                elif self._legs[name].config != config:
-                    changed.append((self._legs[name], self._legs[name].config))
-                    self._legs[name].become(config)
+                    made[name] = Leg(config, self._context, means)
+                else:
+                    followed.append(self._legs[name])
+                    self._legs[name].become(config, means)
         except BaseException:
             for leg in made.values():
                 leg.close(0)
-            for leg, before in reversed(changed):
-                leg.become(before)
+            before = {leg.name: leg for leg in self.config.legs}
+            for leg in reversed(followed):
+                leg.become(before[leg.config.name], self._means)
             raise
         gone = [self._legs.pop(name) for name in tuple(self._legs) if name not in wanted]
         self._legs.update(made)
         self.warden.ledger.thresholds = new.thresholds
-        self.config = new
+        self.config, self._means = new, means
         self._let_go(gone)
+        self._apply(self._rules())
         self._use_lanes()
         _log.info("configuration reloaded: %d legs, %d new, %d gone", len(self._legs), len(made), len(gone))
 
@@ -287,9 +307,45 @@ class Service:
 
     # --------------------------------------------------------------------------------------------------------------
 
+    # -- rules, made on the keeper's thread ------------------------------------------------------------------------
+
     def _keep(self) -> None:
-        while not self._stopping.wait(_TICK_SECONDS):
-            self.warden.refresh()
+        while not self._stopping.is_set():
+            self._waking.wait(_TICK_SECONDS)
+            self._waking.clear()
+            try:
+                self.warden.observe(observation(self._observed.popleft()) for _ in range(len(self._observed)))
+                self.warden.refresh()
+                if self._are_new_rules():
+                    rules = self._rules()
+                    self._asked.append((lambda rules=rules: self._apply(rules), Future()))  # type: ignore[misc]
+                    self._ring()
+            except Exception:
+                _log.exception("the peers cannot be judged now")
+
+    def _told(self, event: dict[str, Any]) -> None:
+        self.events.tell(event)
+        self._waking.set()
+
+    def _are_new_rules(self) -> bool:
+        version, throttled, until = self._ruled
+        return (self.warden.version, self.warden.ledger.version) != (version, throttled) or time.time() >= until
+
+    def _rules(self) -> tuple[Rules, Rules, bool]:
+        now, warden = time.time(), self.warden
+        versions = warden.version, warden.ledger.version
+        entries, throttled = warden.rules.entries, warden.ledger.throttled
+        self._ruled = (
+            *versions,
+            min((one.until for one in entries if one.until and one.until > now), default=math.inf),
+        )
+        return rules_of(entries, now), throttled_of(throttled, entries, now), bool(entries or throttled)
+
+    def _apply(self, rules: tuple[Rules, Rules, bool]) -> None:
+        """Turn away and slow down from the next batch on; on the loop's thread."""
+        for leg in self._legs.values():
+            leg.checks.rule(*rules)
+            leg.use_policies()
 
     def _ring(self) -> None:
         with self._ringing:
