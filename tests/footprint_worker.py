@@ -50,7 +50,21 @@ def views(push: zmqsec.Socket, pull: zmqsec.Socket, message: bytes) -> None:
         taken += len(pull.recv_many(BATCH, copy=False))
 
 
-WAYS: dict[str, Move] = {"batches": batches, "single": single, "bundles": bundles, "views": views}
+def identities(push: zmqsec.Socket, pull: zmqsec.Socket, message: bytes) -> None:
+    """Each message of an identity that was never met, with a session of its own."""
+    channel, binding = push._state.channel, push._state.binding
+    assert channel is not None and binding is not None
+    for _ in range(BATCH):
+        me = zmqsec.Identity.generate()
+        channel.use_session(push.context.implementation.Session(binding.sealing, identity=me, attest="message"))
+        push.send(message)
+    for _ in range(BATCH):
+        assert pull.recv_message().origin is not None
+
+
+WAYS: dict[str, Move] = {
+    "batches": batches, "single": single, "bundles": bundles, "views": views, "identities": identities
+}  # fmt: skip
 
 
 def resident() -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import zmqsec
+from zmqsec import limits
 
 MESSAGES = int(os.environ.get("ZMQSEC_MEMORY_MESSAGES", 200_000))
 #: What the allocator itself may need on top, whatever the number of messages.
@@ -60,6 +61,15 @@ def test_footprint_of_long_messages_is_flat(way: str) -> None:
     found = run(way, "tcp://127.0.0.1:*", messages, 65536)
     # What libzmq and the kernel hold of them moves by a few messages.
     assert found["grown"] < 8 * 1024 * 1024, f"{found['grown'] / messages:.0f} bytes for each of {messages} messages"
+
+
+def test_footprint_of_identities_is_bounded() -> None:
+    """At most 1 KiB for each that a receiver remembers, and nothing for all above that: 160,000 by check-memory."""
+    messages = min(MESSAGES // 25, 160_000)
+    found = run("identities", "inproc://memory", messages, 64)
+    assert found["opened"] >= messages
+    remembered = min(messages, limits.MAX_SESSIONS)
+    assert found["grown"] < remembered * 1024 + ROOM, f"{found['grown'] / remembered:.0f} bytes for each"
 
 
 @pytest.fixture
