@@ -10,7 +10,7 @@ enum {
     STREAM_MESSAGE = 100,
     STREAM_BLOCK = 83,    /* for each message */
     STREAM_ALWAYS = 2,    /* messages or fewer */
-    LONG_BLOCKS = 48      /* from here on one message at a time, which memory likes better */
+    LONG_BLOCKS = 128     /* from here on one message at a time, which memory likes better */
 };
 
 /* Up to eight messages, the longest last. */
