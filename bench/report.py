@@ -91,7 +91,7 @@ def into_readme(results: dict[str, Any]) -> Path:
     about = results["machine"]
     block = (
         f"{_BEGIN}\n\nMeasured on {about['processor']}, {about['cores']} cores, with pyzmq {about['pyzmq']}, libzmq "
-        f"{about['libzmq']} and Python {about['python']}; medians of rounds in which every contender has its turn.\n\n"
+        f"{about['libzmq']} and Python {about['python']}; medians of rounds in which\nevery contender has its turn.\n\n"
         "![Throughput of every contender against message size](bench/results/throughput.svg)\n\n"
         f"{text(results)}\n\n{_END}"
     )
