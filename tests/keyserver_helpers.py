@@ -48,11 +48,11 @@ def shared_dealer(identity: Identity) -> Callable[[Context, str], Socket]:
     return open_dealer
 
 
-def configured(folder: Path, more: str = "") -> Config:
+def configured(folder: Path, more: str = "", name: str = "keys") -> Config:
     """A realm in this folder, made if it is not there, and its configuration on addresses of the folder's own."""
-    path = folder / "keys.toml"
+    path = folder / f"{name}.toml"
     path.write_text(
-        f'[keyserver]\nroot_key = "root.key"\nbind = "ipc://{folder}/keys"\nannounce = "ipc://{folder}/news"\n{more}'
+        f'[keyserver]\nroot_key = "root.key"\nbind = "ipc://{folder}/{name}"\nannounce = "ipc://{folder}/{name}-news"\n{more}'
     )
     config = Config.load(path)
     if not (folder / "root.key").exists():
@@ -66,8 +66,10 @@ def configured(folder: Path, more: str = "") -> Config:
 
 
 @contextmanager
-def serving(folder: Path, more: str = "", clock: Callable[[], float] = time.time) -> Iterator[Service]:
-    service = Service(configured(folder, more), open_router=shared_router, clock=clock)
+def serving(
+    folder: Path, more: str = "", clock: Callable[[], float] = time.time, name: str = "keys"
+) -> Iterator[Service]:
+    service = Service(configured(folder, more, name), open_router=shared_router, clock=clock)
     service.start()
     try:
         yield service

@@ -234,6 +234,25 @@ def test_service_vouches_for_members_where_messages_must_be_signed(tmp_path: Pat
                 context.term()
 
 
+def test_service_has_others_beside_it(tmp_path: Path) -> None:
+    """Two servers of one realm: what one does the other gives out, and members go to the one that is there."""
+    with serving(tmp_path, name="second") as second, linked(second, OPS) as ops:
+        with serving(tmp_path, name="first") as first:
+            make_weather(ops, spread=0)
+            until(lambda: "weather" in first.book.groups and len(first.book.groups["weather"].grants) == 2)
+            keep = following(first, ALICE, every=0.5, endpoints=(first.endpoint, second.endpoint))
+            alice = keep.__enter__()
+            context = zmqsec.Context(keyring=alice)
+            push = context.socket(zmq.PUSH, association="weather")
+            until(lambda: len(second.book.groups["weather"].sessions) == 1)  # reported to the first one
+            before = alice.get("weather").spi
+        ops.ask("group.rekey", group="weather")
+        until(lambda: alice.get("weather").spi != before)
+        push.close(0)
+        context.term()
+        keep.__exit__(None, None, None)
+
+
 # -- requests ----------------------------------------------------------------------------------------------------------
 
 

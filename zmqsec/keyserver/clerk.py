@@ -23,6 +23,7 @@ from .traffic import Report
 
 _log = logging.getLogger("zmqsec.keyserver")
 _ROUND_SECONDS = 1.0
+_SESSIONS_SECONDS = 5.0
 _MAX_WAITING = 1000
 _SESSION_KEPT = 7200
 
@@ -54,6 +55,7 @@ class Clerk:
         self._reports: dict[tuple[int, int, bytes], Report] = {}
         self._held: dict[tuple[int, int], int] = {}
         self._noting = threading.Lock()
+        self._sessions_at = 0.0
         self._thread = threading.Thread(target=self._work, name="zmqsec-clerk", daemon=True)
         #: What the database said when it last failed, empty while it does not.
         self.trouble = ""
@@ -146,6 +148,17 @@ class Clerk:
         self._enter()
         self._follow()
         self._book.forget_ended(now)
+        if time.monotonic() >= self._sessions_at:
+            self._sessions_at = time.monotonic() + _SESSIONS_SECONDS
+            self._read_sessions()
+
+    def _read_sessions(self) -> None:
+        """What senders reported to other servers of the realm."""
+        ids = [keys.group.id for keys in self._book.groups.values()]
+        with self._realm.store.view() as connection:
+            live = {group: traffic.live(connection, group) for group in ids}
+        for group, sessions in live.items():
+            self._book.use_sessions(group, sessions)
 
     def _enter(self) -> None:
         with self._noting:
