@@ -40,7 +40,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An initiator's handshake is over; `spi` is that of an association that was to be accepted, to be forgotten."""
+    """An initiator's handshake is over; `spi` is that of its `Accept`: lost, or still opened with."""
 
     reason: HandshakeReason
     detail: str = ""

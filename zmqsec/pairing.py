@@ -224,8 +224,8 @@ class Pairing:
         self._condition.notify_all()
 
     def _give_up(self, event: Failed, now: float) -> None:
-        if event.spi is not None:
-            self._close([event.spi])
+        if event.spi is not None and event.reason == HandshakeReason.LOST:
+            self._close([event.spi])  # else the confirmation may have come, and the peer seals with this pair
         self._initiator, self._alive = None, False
         self._static = None  # the peer may have another key by now: XX finds out
         self._fail(event.reason, event.detail, now)
