@@ -136,3 +136,14 @@ def test_keyring_tells_sockets_which_sessions_go_on(implementation: ModuleType) 
         assert {reason: n for reason, n in pull.stats.refused.items() if n} == {"stale-session": 1, "replayed": 1}
         for socket in (recorder, pull, replay, live):
             socket.close(0)
+
+
+def test_keyring_keeps_no_credential_that_ended_before_the_next_one() -> None:
+    keyring = zmqsec.Keyring(identities=[ALICE])
+    for hour in range(5):
+        keyring.add_credential(
+            zmqsec.Credential.issue(
+                BOB, ALICE.public, zmqsec.Rights(1), not_before=NOW + 3600 * hour, not_after=NOW + 3600 * hour + 7000
+            )
+        )
+    assert len(keyring._own[ALICE.key]) == 2

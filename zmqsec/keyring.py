@@ -240,7 +240,9 @@ class Keyring:
         """Keep a credential of an identity of one's own, to be shown to others."""
         if all(credential.subject != one.key for one in self._identities.values()):
             raise IdentityError(f"the credential is of {credential.subject.hex()}, none of this keyring's identities")
-        self._own[credential.subject] = (*self._own.get(credential.subject, ()), credential)
+        held = self._own.get(credential.subject, ())
+        kept = (one for one in held if one.not_after >= credential.not_before)  # the others are of no use any more
+        self._own[credential.subject] = (*kept, credential)
 
     def credential(self, identity: Identity, now: float | None = None) -> Credential | None:
         """What this identity has to show: of its credentials that hold now, the one that holds longest."""
