@@ -199,7 +199,7 @@ int zs_channel_allocate(zs_channel *channel, zs_seal_item *items, size_t count) 
     return 0;
 }
 
-static int send_frame(zs_channel *channel, zs_msg *frame, int flags, bool may_be_interrupted) {
+static inline int send_frame(zs_channel *channel, zs_msg *frame, int flags, bool may_be_interrupted) {
     while (channel->zmq->msg_send(frame, channel->socket, flags) < 0) {
         int error = channel->zmq->last_errno();
         if (error != EINTR || may_be_interrupted) return error;

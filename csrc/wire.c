@@ -3,13 +3,7 @@
 
 #include "impl.h"
 
-static const uint8_t MAGIC[3] = {0x00, 0x5A, 0x53};
-
 enum { KIND_MASK = 0x0F, FLAGS_MASK = 0xF0, RESERVED_FLAGS = 0xC0 };
-
-bool zs_wire_is_sealed(const uint8_t *frame, size_t len) {
-    return len >= ZS_MIN_SEALED_BYTES && memcmp(frame, MAGIC, sizeof MAGIC) == 0;
-}
 
 bool zs_wire_is_handshake(const uint8_t *frame, size_t len) {
     return len <= ZS_MAX_HANDSHAKE_BYTES && zs_wire_is_sealed(frame, len) && (frame[5] & KIND_MASK) == ZS_KIND_HANDSHAKE;
@@ -33,7 +27,7 @@ zs_status zs_wire_read(zs_header *header, const uint8_t *frame, size_t len, size
 }
 
 void zs_wire_write(uint8_t out[ZS_HEADER_BYTES], const zs_header *header, const uint8_t session[ZS_SESSION_BYTES]) {
-    memcpy(out, MAGIC, sizeof MAGIC);
+    memcpy(out, ZS_MAGIC, sizeof ZS_MAGIC);
     out[3] = ZS_VERSION;
     out[4] = header->suite;
     zs_store32(out + ZS_NONCE_OFFSET, header->spi);

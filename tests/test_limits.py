@@ -96,7 +96,7 @@ def test_limits_names_are_in_both_but_for_known_ones() -> None:
 @pytest.mark.parametrize(
     ("file", "pattern", "expected"),
     [
-        ("wire.c", r"MAGIC\[3\] = \{(.*?)\}", limits.MAGIC),
+        ("wire.h", r"MAGIC\[3\] = \{(.*?)\}", limits.MAGIC),
         ("credential.c", r"MAGIC\[3\] = \{(.*?)\}", limits.CREDENTIAL_MAGIC),
         ("attest.c", r"MAGIC\[3\] = \{(.*?)\}", limits.ATTESTATION_MAGIC),
     ],

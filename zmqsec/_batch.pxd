@@ -29,7 +29,8 @@ cdef class Batch:
     cdef int grow(self) except -1
     cdef int grow_views(self) except -1
     cdef int measure(self, size_t start, size_t max_message) except -1
-    cdef int add_bytes(self, object message) except -1
+    cdef int add_bytes(self, list messages) except -1
+    cdef int add_one(self, bytes message) except -1
     cdef int add(self, object message, size_t max_message) except -1
     cdef bytes header_of(self, object message, bytes lead)
     cdef int add_message(self, object message) except -1

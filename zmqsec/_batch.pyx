@@ -12,16 +12,33 @@ from .message import Message, Metadata
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from ._parts cimport put_metadata, put_parts
+
+cdef extern from "Python.h":
+    PyObject *PyList_GET_ITEM(list messages, Py_ssize_t i) noexcept  # borrowed: no count goes up and down for a look
+
+
+cdef inline void put_bytes(Batch batch, size_t i, object message) noexcept:
+    """Message `i` of a batch that is nothing but bytes so far."""
+    cdef zs_seal_item *item = &batch.items[i]
+    cdef zs_span *span = &batch.spans[i]
+    batch.front_at[i] = batch.body_at[i] = i
+    batch.front_counts[i] = 0
+    span.data, span.len = <const uint8_t *>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
+    span.form = ZS_LEAF
+    item.kind, item.flags, item.admits, item.body_count = ZS_KIND_DATA, batch.flags, batch.admits, 1
+    item.header.data, item.header.len = batch.header.data, batch.header.len
 
 
 cdef class Batch:
     """Up to 64 messages about to be sealed: spans into the users' buffers, which it holds until `clear`."""
 
     def __cinit__(self):
+        self.grow()
         self.begin(b"", b"", False)
 
     def __dealloc__(self):
@@ -54,8 +71,6 @@ cdef class Batch:
         """The first item's header begins with `first`, if the sealed part does not get too long."""
         cdef zs_span without = self.items[0].header
         cdef bytes header = self.first
-        if self.first is self.lead:
-            return 0
         if isinstance(self.leader, Message):
             header = self.header_of(self.leader, self.first)
         self.kept.append(header)
@@ -73,12 +88,9 @@ cdef class Batch:
         self.kept.append(taken)
         total = len(taken)
         self.leader = taken[0] if total else None
+        self.add_bytes(taken)
         while self.count < total and self.bytes < ZS_CHANNEL_BYTES:
-            message = taken[self.count]
-            if PyBytes_CheckExact(message):
-                self.add_bytes(message)
-            else:
-                self.add(message, max_message)
+            self.add(taken[self.count], max_message)
         return self.measure(start, max_message)
 
     cdef int measure(self, size_t start, size_t max_message) except -1:
@@ -87,7 +99,7 @@ cdef class Batch:
         for i in range(self.count):
             self.items[i].body = self.spans + self.body_at[i]
             self.fronts[i] = self.spans + self.front_at[i]
-            if i == 0:
+            if i == 0 and self.first is not self.lead:
                 self.put_first(max_message)
             if zs_seal_measure(&self.items[i], max_message) != ZS_OK:
                 raise PartsError(f"message {start + i} cannot be sealed: its sealed part would pass {max_message} bytes "
@@ -116,27 +128,32 @@ cdef class Batch:
         self.fronts[0] = self.items[0].body = self.spans
         self.items[0].body_count, self.items[0].kind = self.span_count, ZS_KIND_BUNDLE
         self.leader = None
-        self.put_first(max_message)
+        if self.first is not self.lead:
+            self.put_first(max_message)
         if zs_seal_measure(&self.items[0], max_message) != ZS_OK:
             raise PartsError(f"message {start} cannot be sealed: its sealed part would pass {max_message} bytes")
         return taken
 
-    cdef int add_bytes(self, object message) except -1:
-        """One part of bytes, held by the list that it stands in."""
-        cdef zs_seal_item *item = &self.items[self.count]
-        cdef zs_span *span
-        if self.span_count == self.span_room:
-            self.grow()
-        self.front_at[self.count] = self.body_at[self.count] = self.span_count
-        self.front_counts[self.count] = 0
-        span = &self.spans[self.span_count]
-        span.data, span.len = <const uint8_t *>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
-        span.form = ZS_LEAF
-        item.kind, item.flags, item.admits, item.body_count = ZS_KIND_DATA, self.flags, self.admits, 1
-        item.header.data, item.header.len = self.header.data, self.header.len
-        self.bytes += span.len
-        self.span_count += 1
-        self.count += 1
+    cdef int add_bytes(self, list messages) except -1:
+        """The messages, at most 64, up to the first that is not one part of bytes; the list holds them."""
+        cdef size_t i, taken = 0, total = len(messages)
+        cdef PyObject *message
+        for i in range(total):
+            message = PyList_GET_ITEM(messages, i)
+            if taken >= ZS_CHANNEL_BYTES or not PyBytes_CheckExact(<object>message):
+                total = i
+                break
+            put_bytes(self, i, <object>message)
+            taken += PyBytes_GET_SIZE(<object>message)
+        self.count = self.span_count = total
+        self.bytes = taken
+        return 0
+
+    cdef int add_one(self, bytes message) except -1:
+        """As add_bytes for a message alone, which the caller holds."""
+        put_bytes(self, 0, message)
+        self.count = self.span_count = 1
+        self.bytes = PyBytes_GET_SIZE(message)
         return 0
 
     cdef int add(self, object message, size_t max_message) except -1:

@@ -22,7 +22,7 @@ from ._answers cimport Answers
 from ._aside cimport Aside
 from ._batch cimport Batch
 from ._engine cimport Receiver, Session
-from ._deliver cimport deliver, deliver_subscription, leaf_of
+from ._deliver cimport deliver, deliver_leaves, deliver_subscription, leaf_of
 from ._grip cimport Grip, raise_zmq
 from ._library cimport engine_libs
 from ._parts cimport refusal_of
@@ -96,7 +96,7 @@ cdef class Channel(Grip):
             batch.clear()
             if batch.flags or batch.admits != self.session.sender.admits:
                 batch.begin(b"", b"", self.session.sender.admits)
-            batch.add_bytes(data)
+            batch.add_one(data)
             batch.measure(0, self.max_message)
             error = zs_channel_allocate(&self.channel, batch.items, 1)
             if error == 0:
@@ -375,7 +375,11 @@ cdef class Channel(Grip):
     cdef int deliver_batch(self, list out, zs_open_item *items, size_t *owners, size_t opening, int form,
                            bint copy) except -1:
         cdef size_t i, at = 0, front
-        for i in range(self.channel.message_count):
+        if copy and form == FORM_PARTS and opening == self.channel.message_count and self.answers.pairs is None:
+            at = deliver_leaves(&self.channel, out, items, opening)
+            if self.channel.layout != ZS_LAYOUT_PLAIN:
+                self.fronts.extend([0] * at)
+        for i in range(at, self.channel.message_count):
             if at == opening or owners[at] != i:
                 if not self.aside.note(&self.channel, i):
                     deliver_subscription(&self.channel, out, i, form)

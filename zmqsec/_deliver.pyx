@@ -79,6 +79,21 @@ cdef bytes leaf_of(zs_channel *channel, size_t i, zs_open_item *item):
     return PyBytes_FromStringAndSize(<const char *>item.body + ZS_PART_HEAD_BYTES, item.body_len - ZS_PART_HEAD_BYTES)
 
 
+cdef size_t deliver_leaves(zs_channel *channel, list out, const zs_open_item *items, size_t count) except? 0xFFFFFFFF:
+    """Messages of one part with nothing in front or behind, up to the first that is another; returns how many."""
+    cdef size_t i
+    cdef const zs_open_item *item
+    for i in range(count):
+        item = &items[i]
+        if (item.status != ZS_OK or item.far != NULL or item.route.count != 0 or item.header.kind == ZS_KIND_BUNDLE
+                or channel.messages[i].sealed != channel.messages[i].first
+                or not is_one_leaf(item.body, item.body_len)):
+            return i
+        out.append(PyBytes_FromStringAndSize(<const char *>item.body + ZS_PART_HEAD_BYTES,
+                                             item.body_len - ZS_PART_HEAD_BYTES))
+    return count
+
+
 cdef int deliver(zs_channel *channel, Receiver receiver, list out, size_t i, zs_open_item *item, int form,
                  bint copy) except -1:
     cdef list front
