@@ -7,6 +7,7 @@
 #include <errno.h>
 
 void zs_channel_init(zs_channel *channel, const zs_zmq *zmq, zs_layout layout) {
+    zs_pool_keep_heaps();
     channel->zmq = zmq;
     channel->socket = NULL;
     channel->layout = layout;

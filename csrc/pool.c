@@ -24,6 +24,16 @@ static atomic_flag in_use = ATOMIC_FLAG_INIT;
 static block *spare[CLASSES];
 static size_t spare_bytes;
 
+/* glibc gives the end of a heap back as soon as 128 KiB of it are free, and queues of short messages, libzmq's own
+ * included, leave as much many times a second. Once a block is freed that had a mapping of its own, it keeps twice that
+ * block's size (mallopt(3), "dynamic mmap threshold"); mallopt itself would override what the user has set. */
+void zs_pool_keep_heaps(void) {
+    static atomic_flag done = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&done)) return;
+    void *volatile block = malloc(ZS_POOL_HEAP_BYTES / 2); /* volatile: a compiler may leave out what nobody looks at */
+    free(block);
+}
+
 static size_t capacity_of(size_t class) {
     return ((size_t)ZS_POOL_SHORTEST << class) + EXTRA;
 }

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
 
 enum { TEXT = 65536, FRAMES = 256, THREADS = 4, ROUNDS = 20000, HELD = 8 };
 
@@ -125,7 +127,34 @@ static void check_threads(void) {
     test_end(THREADS * ROUNDS);
 }
 
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+/* What is left in the heap of so many bytes of short messages that were all there and are all gone. */
+static ptrdiff_t kept_of(size_t bytes) {
+    enum { SIZE = 1000 };
+    char *start = sbrk(0);
+    char **messages = malloc(sizeof *messages * (bytes / SIZE));
+    for (size_t i = 0; i < bytes / SIZE; i++) messages[i] = malloc(SIZE);
+    for (size_t i = 0; i < bytes / SIZE; i++) free(messages[i]);
+    free(messages);
+    return (char *)sbrk(0) - start;
+}
+
+static void check_heaps(void) {
+    test_begin("pool: the allocator keeps a heap of up to %d bytes", ZS_POOL_HEAP_BYTES);
+    CHECK(kept_of(ZS_POOL_HEAP_BYTES / 2) < ZS_POOL_HEAP_BYTES / 16, "it did so before");
+    zs_pool_keep_heaps();
+    CHECK(kept_of(ZS_POOL_HEAP_BYTES / 2) > ZS_POOL_HEAP_BYTES / 4, "given back at once");
+    CHECK(kept_of(2 * ZS_POOL_HEAP_BYTES) < ZS_POOL_HEAP_BYTES / 2, "not given back at all");
+    test_end(3);
+}
+#else
+static void check_heaps(void) {
+    printf("  not run: the allocator's heaps, for it is not glibc's\n");
+}
+#endif
+
 int main(void) {
+    check_heaps();
     check_reuse();
     check_sizes();
     check_bound();
