@@ -376,14 +376,11 @@ cdef class Channel(Grip):
                            bint copy) except -1:
         cdef size_t i, at = 0, front
         if copy and form == FORM_PARTS and opening == self.channel.message_count and self.answers.pairs is None:
-            at = deliver_leaves(&self.channel, out, items, opening)
-            if self.channel.layout != ZS_LAYOUT_PLAIN:
-                self.fronts.extend([0] * at)
+            at = deliver_leaves(&self.channel, out, self.fronts, items, opening)
         for i in range(at, self.channel.message_count):
             if at == opening or owners[at] != i:
                 if not self.aside.note(&self.channel, i):
-                    deliver_subscription(&self.channel, out, i, form)
-                    self.fronts.append(0)
+                    deliver_subscription(&self.channel, out, self.fronts, i, form)
                 continue
             if items[at].status != ZS_OK:
                 self.aside.note_unknown(&self.channel, i, &items[at])
@@ -398,7 +395,6 @@ cdef class Channel(Grip):
                     if self.answers.marking and (front > 1 or items[at].route.origin != NULL
                                                  or self.answers.pairs is not None):
                         self.answers.mark(&items[at], len(self.fronts), len(out))
-                    while len(self.fronts) < len(out):
-                        self.fronts.append(front)
+                    self.fronts.extend([front] * (len(out) - len(self.fronts)))
             at += 1
         return 0

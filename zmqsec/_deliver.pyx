@@ -42,7 +42,7 @@ cdef class Memory:
         pass
 
 
-cdef int deliver_subscription(zs_channel *channel, list out, size_t i, int form) except -1:
+cdef int deliver_subscription(zs_channel *channel, list out, list fronts, size_t i, int form) except -1:
     cdef zs_msg *frame = &channel.frames[channel.messages[i].first]
     cdef bytes data = PyBytes_FromStringAndSize(<const char *>channel.zmq.msg_data(frame),
                                                 channel.zmq.msg_size(frame))
@@ -50,6 +50,7 @@ cdef int deliver_subscription(zs_channel *channel, list out, size_t i, int form)
         out.append(Message(body=[data], protect="authenticated", kind=L.KIND_CONTROL))
     else:
         out.append(data if form == FORM_PARTS else [data])
+    fronts.append(0)
     return 0
 
 
@@ -79,19 +80,23 @@ cdef bytes leaf_of(zs_channel *channel, size_t i, zs_open_item *item):
     return PyBytes_FromStringAndSize(<const char *>item.body + ZS_PART_HEAD_BYTES, item.body_len - ZS_PART_HEAD_BYTES)
 
 
-cdef size_t deliver_leaves(zs_channel *channel, list out, const zs_open_item *items, size_t count) except? 0xFFFFFFFF:
+cdef size_t deliver_leaves(zs_channel *channel, list out, list fronts, const zs_open_item *items,
+                           size_t count) except? 0xFFFFFFFF:
     """Messages of one part with nothing in front or behind, up to the first that is another; returns how many."""
-    cdef size_t i
+    cdef size_t i, taken = 0
     cdef const zs_open_item *item
     for i in range(count):
         item = &items[i]
         if (item.status != ZS_OK or item.far != NULL or item.route.count != 0 or item.header.kind == ZS_KIND_BUNDLE
                 or channel.messages[i].sealed != channel.messages[i].first
                 or not is_one_leaf(item.body, item.body_len)):
-            return i
+            break
         out.append(PyBytes_FromStringAndSize(<const char *>item.body + ZS_PART_HEAD_BYTES,
                                              item.body_len - ZS_PART_HEAD_BYTES))
-    return count
+        taken += 1
+    if channel.layout != ZS_LAYOUT_PLAIN:
+        fronts.extend([0] * taken)
+    return taken
 
 
 cdef int deliver(zs_channel *channel, Receiver receiver, list out, size_t i, zs_open_item *item, int form,
