@@ -118,7 +118,7 @@ def with_flaws_of_registration() -> Iterator[Check]:
     """The same for enrolment and group keys."""
 
     def flaw(name: str, attack: str, *goals: tuple[str, ...]) -> Check:
-        return Check(attack, Scene((XX, IK), flaws=frozenset((name,))), ask.registered(*goals), True)
+        return Check(attack, Scene((XX,), flaws=frozenset((name,))), ask.registered(*goals), True)
 
     yield flaw("identity-from-request", "one is registered who did not ask", ("registered(a,c)",))
     yield flaw("server-not-pinned", "a token is stolen and used", ("registered(c,a)",))
