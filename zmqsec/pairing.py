@@ -204,6 +204,7 @@ class Pairing:
             elif isinstance(event, Accept):
                 self.receiving = (*self.receiving, event.association)
                 self._ends[event.association.spi] = now + self._reject_after + limits.PAIR_OVERLAP_TIME
+                self._close([one.spi for one in self.receiving[: -limits.MAX_PAIRS_OF_ONE]])
             elif isinstance(event, Established):
                 self._establish(event, now)
             elif isinstance(event, Failed):
