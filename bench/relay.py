@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zmqsec import Association, Identity
+from zmqsec.backend import implementation
+
 from .contenders import BATCH, BUNDLE
 from .pushpull import Peer, c_peer, libzmq_path, one_round, ratios, summary
 
@@ -27,6 +30,8 @@ SIZES = (64, 1024)
 #: Messages a round, by size.
 COUNTS = {64: 800 * BUNDLE, 1024: 240 * BUNDLE}
 SLOW_SHARE = 4
+SECRET, SPI = bytes(range(32)), 7
+BATCHES = 200
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,15 @@ WAYS = (
     Way("loop", "plain", "loop in Python", slow=True),
     Way("multipart", "plain", "multipart loop in Python", slow=True),
     Way("none", "plain", "zmqsec relay, no checks"),
+    Way("membership", "member", "zmqsec relay, membership"),
+    Way("origin", "attested", "zmqsec relay, origin of batches"),
     Way("none", "bundle", f"zmqsec relay, bundles of {BUNDLE}", per=BUNDLE),
 )
 #: What is held to a bound: way, the way that it is compared with, and the least ratio.
 GOALS = (
     ("none/plain", "proxy/plain", 1.3),
+    ("membership/member", "proxy/plain", 1.0),
+    ("origin/attested", "proxy/plain", 0.6),
     ("none/bundle", "none/plain", 10.0),
 )
 
@@ -63,9 +72,24 @@ def traffic(kind: str, size: int) -> list[list[bytes]]:
     body = random.Random(size).randbytes(size)
     if kind == "plain":
         return [[body]]
+    if kind in ("member", "attested"):
+        return sealed_traffic(size, attested=kind == "attested")
     if kind == "bundle":
         return [[random.Random(size).randbytes(52 + BUNDLE * (8 + size))]]
     raise ValueError(kind)
+
+
+def sealed_traffic(size: int, *, attested: bool) -> list[list[bytes]]:
+    """Sealed messages with admissions, or with attestations of more batches than a verifier remembers."""
+    identity = Identity.from_seed(bytes(32)) if attested else None
+    key = Association.from_secret(SECRET, name="bench", spi=SPI, admit=not attested)
+    session = implementation.Session(key, identity=identity, attest="batch" if attested else "none")
+    out: list[list[bytes]] = []
+    for _ in range(BATCHES if attested else 1):
+        sealed = implementation.seal_many([bytes(size)] * BATCH, session)
+        behind = session.attest_many(sealed) if attested else [b""] * BATCH
+        out += [[part, *filter(None, [frame])] for part, frame in zip(sealed, behind, strict=True)]
+    return out
 
 
 def write_traffic(path: Path, messages: Sequence[Sequence[bytes]]) -> None:
