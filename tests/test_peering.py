@@ -458,6 +458,31 @@ def test_blocked_peer_is_cut_off_at_once(net: Net, echo: Any) -> None:
     assert len(router._state.pairs) == 0
 
 
+def test_blocked_peer_is_cut_off_before_a_waiting_call_opens_what_wakes_it(net: Net) -> None:
+    net.trusting(ALICE, CAROL)
+    router, dealer = answerer(net, peer=net.keyring.trust), opener(net)
+    address = net.bind(router, "tcp")
+    dealer.connect(address)
+    sender = threading.Thread(target=dealer.send, args=(b"one",))
+    sender.start()
+    assert router.recv_multipart()[1] == b"one"
+    sender.join()
+    router.setsockopt(zmq.RCVTIMEO, -1)
+    got: list[Any] = []
+    waiting = threading.Thread(target=lambda: got.append(router.recv_many(1)))
+    waiting.start()
+    eventually(lambda: router._state.channel.is_used_elsewhere())
+    net.keyring.trust.block(ALICE.key)
+    dealer.send(b"two")
+    eventually(lambda: refusals(router).get("unknown-spi", 0) >= 1)
+    assert got == []
+    carol = opener(net, identity=CAROL)
+    carol.connect(address)
+    carol.send(b"three")
+    waiting.join()
+    assert got == [[[CAROL.fingerprint, b"three"]]]
+
+
 def test_dealer_seals_no_more_for_a_peer_that_is_blocked(net: Net, echo: Any) -> None:
     router, dealer = answerer(net), opener(net)
     dealer.connect(net.bind(router, "tcp"))

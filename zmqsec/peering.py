@@ -192,19 +192,17 @@ class Peering:
 
     def follow_sealing(self, channel: Channel) -> None:
         """Seal with the newest key."""
-        if self.pairs is not None:
-            self.pairs.review()
-        if self.pairing is None:
-            return
-        self.pairing.review()
-        if self.pairing.sending is not self.sealing:
+        if self.pairing is not None and self.pairing.sending is not self.sealing:
             self.sealing = self.pairing.sending
             channel.use_session(None if self.sealing is None else self._session(self.sealing))
 
     def follow_opening(self, receiver: Receiver | None) -> None:
-        """Open with all keys whose time is not over."""
+        """Open with all keys whose time is not over, and with none of a peer that is not permitted any more."""
+        if self.pairs is not None:
+            self.pairs.review()
         if self.pairing is None or receiver is None:
             return
+        self.pairing.review()
         wanted = self.pairing.receiving
         for gone in [one for one in self.opening if one not in wanted]:
             receiver.remove(gone.spi)

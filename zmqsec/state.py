@@ -216,8 +216,8 @@ class State:
         self.stale = False
         if self.channel is not None and self.binding is not None:
             self.channel.stale = False
-            self.binding.follow_sealing(self.channel)
             self.binding.follow_opening(self.channel.receiver)
+            self.binding.follow_sealing(self.channel)
         self.choose_path()
         if self.stale:  # another thread changed the keyring meanwhile
             self.choose_path()
