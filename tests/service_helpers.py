@@ -100,3 +100,32 @@ class Governed:
     def connect(self, file: str = "admin.toml", timeout: float = TIMEOUT / 1000) -> Admin:
         """The admin's connection."""
         return Admin(AdminConfig.load(self.folder / file), timeout=timeout)
+
+
+class RawPusher:
+    """A peer that speaks ZMTP by itself, and so can send frames of a message that never ends."""
+
+    _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+    _READY = b"\x05READY\x0bSocket-Type\0\0\0\x04PUSH"
+
+    def __init__(self, source: str, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT / 1000, (source, 0))
+        self._socket.sendall(self._GREETING)
+        self._take(64)
+        self._socket.sendall(b"\x04" + bytes([len(self._READY)]) + self._READY)
+        self._take(self._take(2)[1])
+
+    def _take(self, count: int) -> bytes:
+        found = b""
+        while len(found) < count:
+            if not (more := self._socket.recv(count - len(found))):
+                raise ConnectionResetError("the relay has closed the connection")
+            found += more
+        return found
+
+    def more(self, frames: int, size: int = 0) -> None:
+        """Send so many frames of up to 255 bytes, each with more to come; OSError where the connection is gone."""
+        self._socket.sendall((b"\x01" + bytes([size]) + bytes(size)) * frames)
+
+    def close(self) -> None:
+        self._socket.close()

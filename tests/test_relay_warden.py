@@ -136,6 +136,18 @@ def test_warden_peer_without_an_ip_address_is_told_and_not_lost(
     assert warden.listing()[0]["verdict"] == "blocked"
 
 
+def test_warden_address_that_is_to_blame_for_memory_is_turned_away_for_a_time(
+    warden: Warden, clock: Clock, events: list[dict[str, Any]]
+) -> None:
+    warden.turn_away(ROGUE, "5 MiB of messages without an end")
+    assert warden.is_blocked(ROGUE) and [(one["event"], one["author"]) for one in events] == [("blocked", "relay")]
+    clock.now += 61
+    assert not warden.is_blocked(ROGUE)
+    warden.allow("address", ROGUE, author="ops")
+    warden.turn_away(ROGUE, "again")
+    assert not warden.is_blocked(ROGUE), "an operator's word overrules it"
+
+
 class Broken:
     """A store whose disk is full, until it is not."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import sqlalchemy as sql
@@ -81,6 +81,12 @@ def normal_value(kind: str, value: str) -> str:
     raise ConfigError(f"{kind!r} {value!r}: one of {', '.join(KINDS)} is allowed")
 
 
+def normal_entry(entry: Entry) -> Entry:
+    """A line as it is kept: its value in its one form, author and note of at most 255 characters."""
+    value = normal_value(entry.kind, entry.value)
+    return replace(entry, value=value, author=entry.author[:_MAX_NOTE], note=entry.note[:_MAX_NOTE])
+
+
 def _unmapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """An IPv4 address that was written as IPv6 is one peer all the same."""
     mapped = getattr(address, "ipv4_mapped", None)
@@ -104,16 +110,7 @@ class BlockStore:
 
     def put(self, entry: Entry) -> Entry:
         """Enter a line, in place of an older one of the same kind, value and origin; the line as it is kept."""
-        entry = Entry(
-            entry.kind,
-            normal_value(entry.kind, entry.value),
-            entry.decision,
-            entry.origin,
-            entry.since,
-            entry.until,
-            entry.author[:_MAX_NOTE],
-            entry.note[:_MAX_NOTE],
-        )
+        entry = normal_entry(entry)
         insert = (postgresql if self._engine.dialect.name == "postgresql" else sqlite).insert(_blocks)
         columns = _columns(entry)
         with self._engine.begin() as connection:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import ConfigError, ZmqsecError
 from ..identity import fingerprint, fingerprint_text
-from .blocks import BlockList, BlockStore, Entry, normal_value
+from .blocks import BlockList, BlockStore, Entry, normal_entry, normal_value
 from .events import begins, changes
 from .peers import Judgement, Ledger, Observation, Peer, PeerKey, Verdict
 
@@ -66,6 +66,13 @@ class Warden:
             for judgement in judgements:
                 self._tell(self._event(judgement, now))
             return judgements
+
+    def turn_away(self, address: str, note: str) -> None:
+        """Block an address for what is known of it besides its refusals, as long as a first block lasts."""
+        with self._lock:
+            now = self._clock()
+            until = now + self.ledger.thresholds.block_seconds
+            self._put(Entry("address", address, "block", "relay", now, until, "relay", note))
 
     def refresh(self, *, force: bool = False, told: Collection[tuple[str, str]] = ()) -> bool:
         """Follow the store, at most once a second; whether the rules have changed.
@@ -178,16 +185,18 @@ class Warden:
         with self._lock:
             now = self._clock()
             until = None if seconds is None else now + seconds
-            entry = Entry(kind, normal_value(kind, value), decision, "operator", now, until, author, note)
-            try:
-                entry = self.store.put(entry)
-                self.refresh(force=True)
-            except ZmqsecError:
-                raise
-            except Exception as error:
-                self._keep_here(entry, error)
-                self._tell({**asdict(entry), "event": begins(entry)})
-            return entry
+            return self._put(Entry(kind, value, decision, "operator", now, until, author, note))
+
+    def _put(self, entry: Entry) -> Entry:
+        """Make a rule count at once, here alone if the store cannot take it now."""
+        entry = normal_entry(entry)
+        try:
+            entry = self.store.put(entry)
+            self.refresh(force=True)
+        except Exception as error:
+            self._keep_here(entry, error)
+            self._tell({**asdict(entry), "event": begins(entry)})
+        return entry
 
     def _keep_here(self, entry: Entry, error: Exception) -> None:
         """A rule that the store cannot take yet stands in this relay alone until it can."""
