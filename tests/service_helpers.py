@@ -113,7 +113,9 @@ class RawPusher:
         self._socket.sendall(self._GREETING)
         self._take(64)
         self._socket.sendall(b"\x04" + bytes([len(self._READY)]) + self._READY)
-        self._take(self._take(2)[1])
+        if not self._take(self._take(2)[1]).startswith(b"\x05READY"):
+            self._socket.close()
+            raise ConnectionRefusedError("the relay has answered with an error")
 
     def _take(self, count: int) -> bytes:
         found = b""

@@ -58,6 +58,8 @@ class Checks:
             self._envelopes = Envelopes(means.identity, means.max_peers)
         self._grants: Grants | None = None
         self._are_ruled = False
+        #: Whether to count peers though nothing else asks for it.
+        self.counts_peers = False
         self.follow(leg, means)
 
     def follow(self, leg: LegConfig, means: Means) -> None:
@@ -86,7 +88,7 @@ class Checks:
         out |= {"peer_messages": policy.peer_rate, "peer_bytes": policy.peer_rate_bytes}
         looks = policy.check != CHECKS[0] or policy.topics is not None
         limits_peers = policy.peer_rate is not None or policy.peer_rate_bytes is not None
-        if looks or limits_peers or self._are_ruled:
+        if looks or limits_peers or self._are_ruled or self.counts_peers:
             out["peers"] = self._peers[0]
         back = self._asked(policy.check_back, 1)
         back |= {"open": self._envelopes}

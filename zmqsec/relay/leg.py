@@ -148,6 +148,16 @@ class Leg:
         """Where each side is bound."""
         return {"front": self.front.endpoints, "back": self.back.endpoints}
 
+    def count_peers(self, wanted: bool) -> None:
+        """Count peers from the next batch on though nothing else asks for it, or no more."""
+        if self.checks.counts_peers != wanted:
+            self.checks.counts_peers = wanted
+            self.use_policies()
+
+    def front_ports(self) -> set[int]:
+        """The TCP ports at which it listens in front."""
+        return {int(one.rpartition(":")[2]) for one in self.front.endpoints if one.startswith("tcp://")}
+
     def can_become(self, config: LegConfig) -> bool:
         """Whether a new configuration needs no new sockets, and leaves replies under way their form."""
         same = (config.pattern, config.policy.sign_envelopes) == (

@@ -25,11 +25,13 @@ class MemoryWatch:
         except OSError:
             return 0
 
+    def share(self) -> float:
+        """What is resident, as a share of the limit; 0 without one."""
+        return self.now() / (self.limit_mib << 20) if self.limit_mib else 0.0
+
     def is_beyond(self) -> bool:
         """True once each time that the limit is passed."""
-        if not self.limit_mib:
-            return False
-        share = self.now() / (self.limit_mib << 20)
+        share = self.share()
         if share < _CALM:
             self._armed = True
         if share <= 1 or not self._armed:

@@ -27,12 +27,13 @@ from .._relay import Lane, Loop
 from ..errors import ConfigError
 from ..identity import Identity
 from ..trust import Trust
-from .blocks import BlockStore
+from .blocks import BlockStore, normal_address
 from .checks import Means, observation, rules_of, throttled_of
 from .commands import Commands
 from .config import LegConfig, RelayConfig
 from .control import Control
 from .events import Events
+from .hoard import Alarm
 from .leg import Leg
 from .memory import MemoryWatch
 from .metrics import MetricsServer
@@ -66,7 +67,7 @@ class Service:
         self.warden = Warden(BlockStore(config.blocks), ledger, watch=self._told)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(config.io_threads)
         self._legs: dict[str, Leg] = {}
-        self._zap = ZapHandler(self._context, self.warden.is_blocked)
+        self._zap = ZapHandler(self._context, self._is_denied)
         self._bell, control = self._context.socket(zmq.PAIR), self._context.socket(zmq.PAIR)
         address = f"inproc://zmqsec.relay.{id(self):x}"
         for socket in (self._bell, control):
@@ -79,6 +80,7 @@ class Service:
         self._ringing, self._reloading = threading.Lock(), threading.Lock()
         self.reloads = {"done": 0, "failed": 0}
         self._cuts = 0
+        self._alarm = Alarm()
         self._observed: deque[tuple[str, bytes, bytes, int, int, dict[str, int]]] = deque()
         self._ruled = (-1, -1, math.inf)
         self._waking = threading.Event()
@@ -203,15 +205,22 @@ class Service:
     def _tick(self) -> None:
         for leg in self._legs.values():
             if len(self._observed) < _MOST_OBSERVED:  # else it stays in the leg's own tables
-                self._observed.extend(leg.checks.take(_OBSERVED_AT_ONCE))
+                taken = leg.checks.take(_OBSERVED_AT_ONCE)
+                self._alarm.count(taken)
+                self._observed.extend(taken)
+        self._alarm.follow(self._legs.values(), self._memory.share(), time.monotonic())
         if self._memory.is_beyond():
-            _log.error(
-                "memory is beyond %d MiB: fronts are opened anew, unfinished messages go", self._memory.limit_mib
-            )
-            self._cuts += 1
-            self.reopen_fronts()
-            if self.control is not None:
-                self.control.reopen()
+            self._cut()
+
+    def _cut(self) -> None:
+        """Cut off everybody at the fronts, and do not let those come back who are to blame."""
+        _log.error("memory is beyond %d MiB: fronts are opened anew, unfinished messages go", self._memory.limit_mib)
+        self._cuts += 1
+        self._alarm.blame(self._legs.values())
+        self._waking.set()
+        self.reopen_fronts()
+        if self.control is not None:
+            self.control.reopen()
 
     def reopen_fronts(self) -> None:
         """Cut off everybody at the fronts; on the loop's thread. An address that was lost meanwhile is told."""
@@ -314,6 +323,7 @@ class Service:
             self._waking.wait(_TICK_SECONDS)
             self._waking.clear()
             try:
+                self._turn_away()
                 self.warden.observe(observation(self._observed.popleft()) for _ in range(len(self._observed)))
                 self.warden.refresh()
                 if self._are_new_rules():
@@ -322,6 +332,15 @@ class Service:
                     self._ring()
             except Exception:
                 _log.exception("the peers cannot be judged now")
+
+    def _is_denied(self, address: str) -> bool:
+        return normal_address(address) in self._alarm.blamed or self.warden.is_blocked(address)
+
+    def _turn_away(self) -> None:
+        """Make rules of the blame."""
+        for address, count in tuple(self._alarm.blamed.items()):
+            self.warden.turn_away(address, f"{count >> 10} KiB of messages without an end, beyond the memory's limit")
+            del self._alarm.blamed[address]
 
     def _told(self, event: dict[str, Any]) -> None:
         self.events.tell(event)
