@@ -153,13 +153,59 @@ static void jobs_open(const zs_sodium *unused, zs_aead_job *batch, size_t count)
 }
 #endif
 
-static void find(void *library, const char *name, void *slot) {
-    void *symbol = dlsym(library, name);
-    if (symbol == NULL) {
-        fprintf(stderr, "peers: libsodium has no %s\n", name);
-        exit(1);
+/* AEGIS has tags of 32 bytes here, and AEGIS-128L a key of 16. */
+enum { AEGIS_TAG_BYTES = 32, AEGIS_NONCE_BYTES = 32 };
+static zs_encrypt_detached *aegis256_encrypt, *aegis128l_encrypt;
+static zs_decrypt_detached *aegis256_decrypt, *aegis128l_decrypt;
+static bool has_aegis;
+static uint8_t aegis_tags[BATCH][AEGIS_TAG_BYTES];
+
+static void aegis_nonce(uint8_t nonce[AEGIS_NONCE_BYTES], const zs_aead_job *job) {
+    memset(nonce, 0, AEGIS_NONCE_BYTES);
+    zs_store64(nonce, job->sequence);
+}
+
+static void aegis_seal(zs_encrypt_detached *encrypt, zs_aead_job *batch, size_t count) {
+    uint8_t nonce[AEGIS_NONCE_BYTES];
+    for (size_t i = 0; i < count; i++) {
+        zs_aead_job *job = &batch[i];
+        aegis_nonce(nonce, job);
+        encrypt(job->out, aegis_tags[i], NULL, job->in, job->len, job->ad, job->ad_len, NULL, nonce, job->key);
     }
+}
+
+static void aegis_open(zs_decrypt_detached *decrypt, zs_aead_job *batch, size_t count) {
+    uint8_t nonce[AEGIS_NONCE_BYTES];
+    for (size_t i = 0; i < count; i++) {
+        zs_aead_job *job = &batch[i];
+        aegis_nonce(nonce, job);
+        bool held = decrypt(job->out, NULL, job->in, job->len, aegis_tags[i], job->ad, job->ad_len, nonce, job->key) == 0;
+        job->status = held ? ZS_OK : ZS_FORGED;
+    }
+}
+
+#define AEGIS(name)                                                                             \
+    static void name##_seal(const zs_sodium *unused, zs_aead_job *batch, size_t count) {        \
+        (void)unused;                                                                           \
+        aegis_seal(name##_encrypt, batch, count);                                               \
+    }                                                                                           \
+    static void name##_open(const zs_sodium *unused, zs_aead_job *batch, size_t count) {        \
+        (void)unused;                                                                           \
+        aegis_open(name##_decrypt, batch, count);                                               \
+    }
+AEGIS(aegis256)
+AEGIS(aegis128l)
+
+static bool find_optional(void *library, const char *name, void *slot) {
+    void *symbol = dlsym(library, name);
     memcpy(slot, &symbol, sizeof symbol);
+    return symbol != NULL;
+}
+
+static void find(void *library, const char *name, void *slot) {
+    if (find_optional(library, name, slot)) return;
+    fprintf(stderr, "peers: libsodium has no %s\n", name);
+    exit(1);
 }
 
 static void load_sodium(const char *path) {
@@ -172,6 +218,10 @@ static void load_sodium(const char *path) {
     find(library, "crypto_core_hchacha20", &sodium.hchacha20);
     find(library, "crypto_aead_chacha20poly1305_ietf_encrypt_detached", &sodium.chacha_seal);
     find(library, "crypto_aead_chacha20poly1305_ietf_decrypt_detached", &sodium.chacha_open);
+    has_aegis = find_optional(library, "crypto_aead_aegis256_encrypt_detached", &aegis256_encrypt) &&
+                find_optional(library, "crypto_aead_aegis256_decrypt_detached", &aegis256_decrypt) &&
+                find_optional(library, "crypto_aead_aegis128l_encrypt_detached", &aegis128l_encrypt) &&
+                find_optional(library, "crypto_aead_aegis128l_decrypt_detached", &aegis128l_decrypt);
     sodium.init();
 }
 
@@ -188,6 +238,10 @@ static size_t list_contenders(contender *list) {
     for (size_t i = 0; i < 3; i++) {
         const zs_kernels *tier = zs_kernels_choose(tiers[i]);
         if (tier != NULL) list[count++] = (contender){names[i], tier->seal_many, tier->open_many};
+    }
+    if (has_aegis) {
+        list[count++] = (contender){"AEGIS-256, libsodium", aegis256_seal, aegis256_open};
+        list[count++] = (contender){"AEGIS-128L, libsodium", aegis128l_seal, aegis128l_open};
     }
 #ifdef WITH_OPENSSL
     context = EVP_CIPHER_CTX_new();
