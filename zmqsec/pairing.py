@@ -169,28 +169,27 @@ class Pairing:
 
     def poll(self) -> list[bytes]:
         """The frames to send now."""
+        return self._step(self._turn)
+
+    def receive(self, frame: bytes) -> list[bytes]:
+        """Take a frame that has come; the frames to send now."""
+        return self._step(lambda now: [] if self._initiator is None else self._initiator.receive(frame, now))
+
+    def _step(self, step: Callable[[float], list[Event]]) -> list[bytes]:
+        """Carry out the events of a step; the frames to send. Who uses the keys is told if they have changed."""
         with self._condition:
             now, before = self._clock(), (self.sending, self.receiving)
-            self._expire(now)
-            if self._initiator is None and self.wanted and now >= self._due():
-                self._begin()
-            out = [] if self._initiator is None else self._take(self._initiator.poll(now), now)
+            out = self._take(step(now), now)
             has_changed = before != (self.sending, self.receiving)
         if has_changed:
             self.changed()
         return out
 
-    def receive(self, frame: bytes) -> list[bytes]:
-        """Take a frame that has come; the frames to send now."""
-        with self._condition:
-            if self._initiator is None:
-                return []
-            now, before = self._clock(), (self.sending, self.receiving)
-            out = self._take(self._initiator.receive(frame, now), now)
-            has_changed = before != (self.sending, self.receiving)
-        if has_changed:
-            self.changed()
-        return out
+    def _turn(self, now: float) -> list[Event]:
+        self._expire(now)
+        if self._initiator is None and self.wanted and now >= self._due():
+            self._begin()
+        return [] if self._initiator is None else self._initiator.poll(now)
 
     def _begin(self) -> None:
         taken = self._ends.__contains__

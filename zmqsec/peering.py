@@ -7,7 +7,7 @@ those of many (`zmqsec.pairs`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,18 @@ def _one_of(allowed: tuple[PublicIdentity, ...], trust: Trust) -> Permit:
         return refusal if refusal is not None and refusal.reason == Reason.BLOCKED else None
 
     return permit
+
+
+def open_only(receiver: Receiver, opening: list[Association], wanted: Sequence[Association]) -> None:
+    """Open with these associations and no others; `opening` are those that the receiver has, before and afterwards."""
+    for gone in tuple(opening):
+        if not any(gone is one for one in wanted):
+            receiver.remove(gone.spi)
+            opening.remove(gone)
+    for new in wanted:
+        if not any(new is one for one in opening):
+            receiver.add(new)
+            opening.append(new)
 
 
 class Peering:
@@ -203,10 +215,4 @@ class Peering:
         if self.pairing is None or receiver is None:
             return
         self.pairing.review()
-        wanted = self.pairing.receiving
-        for gone in [one for one in self.opening if one not in wanted]:
-            receiver.remove(gone.spi)
-            self.opening.remove(gone)
-        for new in [one for one in wanted if one not in self.opening]:
-            receiver.add(new)
-            self.opening.append(new)
+        open_only(receiver, self.opening, self.pairing.receiving)

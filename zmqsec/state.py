@@ -20,7 +20,7 @@ from .message import Attest
 from .pairing import Pairing
 from .pairs import Pairs
 from .pattern import Envelopes, Pattern
-from .peering import Peering
+from .peering import Peering, open_only
 from .peers import Peers, Requests
 from .stats import Reporter
 
@@ -114,14 +114,7 @@ class Binding:
         """Follow the keyring: what left it is not opened any more, what came in its place is."""
         opening = [one for name in self._opening_names for one in self._named(name)]
         if receiver is not None:
-            for gone in tuple(self.opening):
-                if not any(gone is one for one in opening):
-                    receiver.remove(gone.spi)
-                    self.opening.remove(gone)
-            for new in opening:
-                if not any(new is one for one in self.opening):
-                    receiver.add(new)
-                    self.opening.append(new)
+            open_only(receiver, self.opening, opening)
             self._expect(receiver)
         self._look()
 
