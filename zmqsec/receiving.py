@@ -204,7 +204,8 @@ class Receiving(zmq.Socket[bytes]):
         if state.receive_timeout < 0 and not flags & _DONTWAIT:
             while True:
                 items = channel.recv_one(flags, form, copy)
-                self._answer_handshakes(channel)
+                if self._state.shakes_hands:
+                    self._answer_handshakes(channel)
                 if channel.waiting_refusals:
                     state.reporter.report(channel.take_refusals())
                 if items and (taken := self._accept(items, channel)):
@@ -226,7 +227,8 @@ class Receiving(zmq.Socket[bytes]):
                 if not self._wait(deadline):
                     raise
                 continue
-            self._answer_handshakes(channel)
+            if self._state.shakes_hands:
+                self._answer_handshakes(channel)
             if channel.waiting_refusals:
                 self._state.reporter.report(channel.take_refusals())
             if items and (taken := self._accept(items, channel)):
@@ -294,7 +296,8 @@ class Receiving(zmq.Socket[bytes]):
 
     def _drained(self, items: list[Any], channel: Channel, max_messages: int) -> tuple[list[Any], int]:
         state = self._state
-        self._answer_handshakes(channel)
+        if self._state.shakes_hands:
+            self._answer_handshakes(channel)
         refused = channel.waiting_refusals
         if refused:
             state.reporter.report(channel.take_refusals())

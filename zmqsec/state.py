@@ -159,6 +159,7 @@ class State:
             channel.answers.marking = pattern.type in (zmq.ROUTER, zmq.REP)
             channel.answers.matching = pattern.answers
             channel.follow = functools.partial(binding.follow_opening, channel.receiver)
+        self.shakes_hands = isinstance(binding, Peering)
         self.pairing: Pairing | None = None
         self.pairs: Pairs | None = None
         if isinstance(binding, Peering) and channel is not None:
